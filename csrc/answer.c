@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* See answer.h. */
+#define _POSIX_C_SOURCE 200809L /* strncasecmp */
+#include "answer.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "error.h"
+#include "json.h"
+
+/* ---- The head ---- */
+
+struct header {
+  const char *name, *value; /* not terminated */
+  size_t name_length, value_length;
+};
+
+/* Steps to the next "Name: value" line; the status line and malformed ones are skipped. */
+static bool next_header(const char **cursor, const char *end, struct header *header) {
+  while (*cursor < end) {
+    const char *line = *cursor;
+    const char *stop = memchr(line, '\n', (size_t)(end - line));
+    if (!stop) stop = end;
+    *cursor = stop < end ? stop + 1 : end;
+    const char *colon = memchr(line, ':', (size_t)(stop - line));
+    if (!colon || colon == line) continue;
+    const char *value = colon + 1;
+    while (value < stop && (*value == ' ' || *value == '\t')) value++;
+    while (stop > value && isspace((unsigned char)stop[-1])) stop--;
+    *header = (struct header){line, value, (size_t)(colon - line), (size_t)(stop - value)};
+    return true;
+  }
+  return false;
+}
+
+int cs_answer_push_request_id(lua_State *L, const struct cs_request *request) {
+  static const char *const names[] = {"x-request-id", "request-id", "x-correlation-id"};
+  const char *cursor = cs_buffer_text(&request->head);
+  const char *end = cursor + request->head.length;
+  struct header header;
+  while (next_header(&cursor, end, &header)) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+      if (header.name_length == strlen(names[i]) &&
+          strncasecmp(header.name, names[i], header.name_length) == 0) {
+        lua_pushlstring(L, header.value, header.value_length);
+        return 1;
+      }
+    }
+  }
+  return 0;
+}
+
+void cs_answer_push_reason(lua_State *L, const struct cs_request *request) {
+  const char *line = cs_buffer_text(&request->head);
+  const char *end = line + strcspn(line, "\r\n");
+  const char *code = memchr(line, ' ', (size_t)(end - line));
+  while (code && end > code && end[-1] == ' ') end--;
+  if (code) {
+    lua_pushlstring(L, code + 1, (size_t)(end - code - 1));
+  } else {
+    lua_pushliteral(L, "no reason given");
+  }
+}
+
+static void push_lower(lua_State *L, const char *text, size_t n) {
+  luaL_Buffer lower;
+  char *p = luaL_buffinitsize(L, &lower, n);
+  for (size_t i = 0; i < n; i++) p[i] = (char)tolower((unsigned char)text[i]);
+  luaL_pushresultsize(&lower, n);
+}
+
+/* Pushes a table of the headers by lower-case name; repeated ones joined (RFC 9110 5.3). */
+static void push_headers(lua_State *L, const struct cs_request *request) {
+  const char *cursor = cs_buffer_text(&request->head);
+  const char *end = cursor + request->head.length;
+  struct header header;
+  lua_newtable(L);
+  while (next_header(&cursor, end, &header)) {
+    push_lower(L, header.name, header.name_length);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TSTRING) {
+      lua_pushliteral(L, ", ");
+      lua_pushlstring(L, header.value, header.value_length);
+      lua_concat(L, 3);
+    } else {
+      lua_pop(L, 1);
+      lua_pushlstring(L, header.value, header.value_length);
+    }
+    lua_rawset(L, -3);
+  }
+}
+
+static void fill_response(lua_State *L, const struct cs_request *request, int response,
+                          const char *problem) {
+  if (!response) return;
+  bool answered = request->head_complete;
+  if (answered) {
+    lua_pushinteger(L, request->status);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_setfield(L, response, "status");
+  if (answered) {
+    push_headers(L, request);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_setfield(L, response, "headers");
+  if (!answered || !cs_answer_push_request_id(L, request)) lua_pushnil(L);
+  lua_setfield(L, response, "request_id");
+  lua_pushinteger(L, request->attempts);
+  lua_setfield(L, response, "attempts");
+  lua_pushnumber(L, request->elapsed);
+  lua_setfield(L, response, "elapsed");
+  if (request->repeated) {
+    lua_pushboolean(L, 1);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_setfield(L, response, "repeated");
+  lua_pushstring(L, problem); /* NULL pushes nil */
+  lua_setfield(L, response, "problem");
+}
+
+/* ---- The body ---- */
+
+static bool is_html(const struct cs_request *request) {
+  const char *p = cs_buffer_text(&request->answer);
+  return p[strspn(p, " \t\r\n\f\v\xEF\xBB\xBF")] == '<';
+}
+
+static bool is_array(lua_State *L, int index) {
+  return lua_rawlen(L, index) > 0;
+}
+
+static bool is_empty(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_pushnil(L);
+  if (!lua_next(L, index)) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
+static int type_of(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  int type = lua_rawget(L, table);
+  lua_pop(L, 1);
+  return type;
+}
+
+static bool is_page(lua_State *L, int index) {
+  return type_of(L, index, "data") == LUA_TTABLE;
+}
+
+/* Replaces the table at the top by its field. */
+static void replace_by_field(lua_State *L, const char *name) {
+  lua_pushstring(L, name);
+  (void)lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
+/* The shapers below take the decoded table on top and leave what the row promises;
+   a string they return says why the answer is none. */
+
+static const char *shape_value(lua_State *L) {
+  if (!is_array(L, -1)) return NULL;
+  if (lua_rawlen(L, -1) != 1 || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
+    return "a list where one object is promised";
+  lua_remove(L, -2);
+  return NULL;
+}
+
+static const char *shape_list(lua_State *L) {
+  int top = lua_gettop(L);
+  if (is_array(L, top) || is_empty(L, top)) return NULL;
+  if (is_page(L, top)) {
+    lua_getfield(L, top, "total");
+    lua_getfield(L, top, "hasNext");
+    lua_getfield(L, top, "data");
+    lua_Integer got = (lua_Integer)lua_rawlen(L, -1);
+    bool more = lua_toboolean(L, -2) ||
+                (lua_type(L, -3) == LUA_TNUMBER && lua_tonumber(L, -3) > (lua_Number)got);
+    lua_settop(L, top);
+    if (more) return "one page of several where the whole list is promised";
+    replace_by_field(L, "data");
+    return NULL;
+  }
+  lua_createtable(L, 1, 0);
+  lua_insert(L, top);
+  lua_rawseti(L, top, 1);
+  return NULL;
+}
+
+static const char *shape_page(lua_State *L) {
+  int top = lua_gettop(L);
+  if (is_page(L, top)) return NULL;
+  if (!is_array(L, top) && !is_empty(L, top)) return "an object that is no page";
+  lua_createtable(L, 0, 1);
+  lua_insert(L, top);
+  lua_setfield(L, top, "data");
+  return NULL;
+}
+
+/* Pushes the promised value, or returns why there is none. */
+static const char *push_value(lua_State *L, const struct cs_request *request,
+                              enum cs_result result) {
+  static const char *(*const shapers[])(lua_State *) = {
+    [CS_VALUE] = shape_value, [CS_LIST_OF] = shape_list, [CS_PAGE] = shape_page};
+  if (request->truncated) return "the answer was cut off or too large";
+  if (request->answer.length == 0) return "an empty body where JSON is promised";
+  if (is_html(request)) return "an HTML page where JSON is promised";
+  if (!cs_json_decode(L, request->answer.data, request->answer.length))
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "invalid JSON";
+  if (lua_type(L, -1) != LUA_TTABLE) return "neither an object nor an array";
+  return shapers[result](L);
+}
+
+/* A server may echo the key in an error's text, a header, or a debug page. */
+static void blank_key(struct cs_request *request, const char *key) {
+  cs_error_blank(request->head.data, request->head.length, key);
+  cs_error_blank(request->answer.data, request->answer.length, key);
+  cs_error_blank(request->failure.text, strlen(request->failure.text), key);
+}
+
+static int push_failure(lua_State *L, struct cs_request *request,
+                        const struct cs_endpoint *row,
+                        const struct cs_answer_context *context, int response) {
+  blank_key(request, context->key);
+  fill_response(L, request, response, NULL);
+  lua_pushnil(L);
+  cs_error_push(L, request, row, context->base_length);
+  return 2;
+}
+
+static void fail_decode(struct cs_request *request, const char *problem) {
+  request->failure.kind = CS_DECODE;
+  size_t n = strlen(problem);
+  if (n >= sizeof request->failure.text) n = sizeof request->failure.text - 1;
+  memcpy(request->failure.text, problem, n);
+  request->failure.text[n] = '\0';
+  request->ambiguous = request->repeat != CS_READ;
+}
+
+int cs_answer_push(lua_State *L, struct cs_request *request,
+                   const struct cs_endpoint *row,
+                   const struct cs_answer_context *context, int response) {
+  if (request->failure.kind != CS_NO_FAILURE)
+    return push_failure(L, request, row, context, response);
+  const char *problem = NULL;
+  bool nothing = row->result == CS_NOTHING;
+  if (request->repeated) {
+    problem = nothing ? NULL : "a repeat was told that it is already so";
+  } else if (nothing) {
+    if (request->truncated) problem = "the answer was cut off or too large";
+    if (is_html(request)) problem = "an HTML page";
+  } else {
+    problem = push_value(L, request, row->result);
+  }
+  /* A page of HTML comes from something in front of the service. Any other surprise after
+     a 2xx leaves no doubt that a change was made. */
+  if (problem && !request->repeated &&
+      (request->repeat == CS_READ || is_html(request))) {
+    fail_decode(request, problem);
+    return push_failure(L, request, row, context, response);
+  }
+  if (response) blank_key(request, context->key);
+  fill_response(L, request, response, problem);
+  if (nothing) {
+    lua_pushboolean(L, 1);
+  } else if (problem) {
+    lua_newtable(L);
+  }
+  return 1;
+}

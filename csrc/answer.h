@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a done request becomes in Lua: the value that its row promises, or nil and an error
+ * record; and what `response = t` is filled with. Never lets a surprise in an answer hide
+ * what the server did: a change that was answered 2xx is a success whatever its body.
+ */
+#ifndef CS_ANSWER_H
+#define CS_ANSWER_H
+
+#include "compat.h"
+#include "endpoints.h"
+#include "request.h"
+
+struct cs_answer_context {
+  const char *key;    /* is blanked out of whatever is shown */
+  size_t base_length; /* what the URL begins with before the path */
+};
+
+/* Pushes what the call gives and returns how many values that is. `response` is the stack
+   index of the table to fill, or 0. Raises only for want of memory. */
+int cs_answer_push(lua_State *L, struct cs_request *request,
+                   const struct cs_endpoint *row,
+                   const struct cs_answer_context *context, int response);
+
+/* Pushes the id that the service gave the request in a header; pushes nothing and returns
+   0 when there is none. */
+int cs_answer_push_request_id(lua_State *L, const struct cs_request *request);
+
+/* Pushes the status code with its reason phrase: "404 Not Found". */
+void cs_answer_push_reason(lua_State *L, const struct cs_request *request);
+
+#endif

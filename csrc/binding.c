@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/* See binding.h. */
+#include "binding.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "endpoints.h"
+#include "error.h"
+#include "shape.h"
+#include "url.h"
+#include "wait.h"
+
+enum { ROW = 1, CLIENT = 2, RESOURCE = 3 }; /* upvalues of a method */
+
+/* What `prepare` and `deliver` work on; lives on the C stack of the call. */
+struct call {
+  struct cs_client *client;
+  const struct cs_endpoint *row;
+  struct cs_request *request;
+  char name[64]; /* "users.invite", for messages */
+};
+
+/* ---- Arguments ---- */
+
+static const char *noun_of(const char *resource) {
+  for (int i = 0; i < cs_resource_count; i++) {
+    if (strcmp(cs_resources[i].name, resource) == 0) return cs_resources[i].noun;
+  }
+  return resource;
+}
+
+/* "id" is the resource's own ("user id"); "groupId" becomes "group id". */
+static void push_parameter_name(lua_State *L, const struct cs_endpoint *row,
+                                const char *name, size_t length) {
+  if (length == 2 && memcmp(name, "id", 2) == 0) {
+    lua_pushfstring(L, "%s id", noun_of(row->resource));
+    return;
+  }
+  luaL_Buffer words;
+  luaL_buffinit(L, &words);
+  for (size_t i = 0; i < length; i++) {
+    if (isupper((unsigned char)name[i])) luaL_addchar(&words, ' ');
+    luaL_addchar(&words, (char)tolower((unsigned char)name[i]));
+  }
+  luaL_pushresult(&words);
+}
+
+/* The id that is argument `n`; `prepare` has it one slot further up. */
+static const char *check_id(lua_State *L, const struct call *call, int n,
+                            const char *name, size_t name_length, size_t *length) {
+  const char *problem = NULL;
+  if (lua_type(L, n + 1) == LUA_TSTRING) {
+    const char *id = lua_tolstring(L, n + 1, length);
+    problem = cs_url_id_problem(id, *length);
+    if (!problem) return id;
+  } else {
+    problem = cs_error_got(L, n + 1);
+    if (lua_isnone(L, n + 1)) problem = "nil";
+  }
+  push_parameter_name(L, call->row, name, name_length);
+  (void)luaL_error(L, "bad argument #%d to '%s' (%s: non-empty string expected, got %s)",
+                   n, call->row->name, lua_tostring(L, -1), problem);
+  return NULL;
+}
+
+/* Writes base URL and path; returns how many arguments the path took. */
+static int write_path(lua_State *L, const struct call *call) {
+  struct cs_buffer *url = &call->request->url;
+  const char *rest = call->row->path, *cursor = rest;
+  struct cs_url_param param;
+  int n = 0;
+  enum cs_status status = cs_buffer_append(url, call->client->base,
+                                           call->client->answers.base_length);
+  while (status == CS_OK && cs_url_next_param(&cursor, &param)) {
+    size_t length;
+    const char *id = check_id(L, call, ++n, param.name, param.length, &length);
+    status = cs_buffer_append(url, rest, (size_t)(param.name - 1 - rest));
+    if (status == CS_OK) status = cs_url_append_encoded(url, id, length);
+    rest = cursor;
+  }
+  if (status == CS_OK) status = cs_buffer_append_text(url, rest);
+  cs_shape_check(L, call->name, status, "id");
+  return n;
+}
+
+/* Positional fields are ids; they are checked like those of the path, and written with
+   the body. Returns how many there are. */
+static int check_positional(lua_State *L, const struct call *call, int n) {
+  int count = 0;
+  for (const struct cs_field *field = call->row->body; field && field->name; field++) {
+    size_t length;
+    if (!(field->flags & CS_POSITIONAL)) continue;
+    count++;
+    (void)check_id(L, call, n + count, field->name, strlen(field->name), &length);
+  }
+  return count;
+}
+
+/* (call, arguments…) -> response table or nil. Everything that is wrong with the
+   arguments is raised here, with nothing sent. */
+static int prepare(lua_State *L) {
+  struct call *call = lua_touserdata(L, 1);
+  const struct cs_endpoint *row = call->row;
+  struct cs_request *request = call->request;
+  int given = lua_gettop(L) - 1;
+  int n = write_path(L, call);
+  int first_positional = n + 1;
+  n += check_positional(L, call, n);
+  bool has_fields = row->query || cs_shape_has_named(row->body);
+  int fields = has_fields ? ++n : 0;
+  int options = ++n;
+  while (given > n && lua_isnil(L, given + 1)) given--;
+  if (given > n) {
+    return luaL_error(L, "%s: at most %d arguments expected, got %d", call->name, n,
+                      given);
+  }
+  lua_settop(L, n + 2); /* absent ones are nil; so is one behind the last */
+  if (row->query) cs_shape_write_query(L, call->name, fields + 1, row->query, &request->url);
+  request->has_body = row->body != NULL;
+  if (row->body) {
+    int table = fields ? fields + 1 : n + 2;
+    cs_shape_write_body(L, call->name, table, first_positional + 1, row->body,
+                        &request->body);
+  }
+  struct cs_call_options merged = call->client->defaults;
+  bool has_options = !lua_isnil(L, options + 1);
+  if (has_options) cs_options_read_call(L, call->name, options + 1, &merged);
+  request->timeout = merged.timeout;
+  request->total_timeout = merged.total_timeout;
+  request->max_retries = merged.max_retries;
+  request->verb = row->verb;
+  request->repeat = row->repeat;
+  request->settled = row->settled;
+  request->operation = (int)(row - cs_endpoints);
+  if (!has_options) return 0;
+  lua_getfield(L, -1, "response");
+  return 1;
+}
+
+/* ---- Delivery ---- */
+
+/* (call, response) -> values */
+static int deliver(lua_State *L) {
+  struct call *call = lua_touserdata(L, 1);
+  return cs_answer_push(L, call->request, call->row, &call->client->answers,
+                        lua_isnoneornil(L, 2) ? 0 : 2);
+}
+
+int cs_binding_deliver(lua_State *L, struct cs_client *client,
+                       struct cs_request *request, int response) {
+  struct call call = {.client = client,
+                      .row = &cs_endpoints[request->operation],
+                      .request = request};
+  if (response) response = lua_absindex(L, response);
+  int top = lua_gettop(L);
+  lua_pushcfunction(L, deliver);
+  lua_pushlightuserdata(L, &call);
+  if (response) {
+    lua_pushvalue(L, response);
+  } else {
+    lua_pushnil(L);
+  }
+  int status = lua_pcall(L, 2, LUA_MULTRET, 0);
+  cs_engine_give(client->engine, request);
+  if (status != LUA_OK) return lua_error(L);
+  return lua_gettop(L) - top;
+}
+
+void cs_binding_keep_response(lua_State *L, int client, struct cs_request *request,
+                              int response) {
+  if (lua_isnoneornil(L, response)) return;
+  response = lua_absindex(L, response);
+  cs_client_push_members(L, client);
+  lua_pushvalue(L, response);
+  lua_rawsetp(L, -2, request);
+  lua_pop(L, 1);
+}
+
+void cs_binding_fetch_response(lua_State *L, int client, struct cs_request *request) {
+  cs_client_push_members(L, client);
+  if (lua_rawgetp(L, -1, request) != LUA_TNIL) {
+    lua_pushnil(L);
+    lua_rawsetp(L, -3, request);
+  }
+  lua_remove(L, -2);
+}
+
+/* ---- The call ---- */
+
+static int fail_early(lua_State *L, const struct cs_endpoint *row, enum cs_kind kind,
+                      const char *message) {
+  lua_pushnil(L);
+  cs_error_push_kind(L, kind, row, message);
+  return 2;
+}
+
+struct blocking {
+  struct cs_client *client;
+  struct cs_request *request;
+};
+
+/* (blocking, client) Steps until the request is done; raises when interrupted. */
+static int block(lua_State *L) {
+  struct blocking *blocking = lua_touserdata(L, 1);
+  struct cs_wait wait = cs_wait_begin(L);
+  while (!cs_engine_is_done(blocking->client->engine, blocking->request))
+    cs_wait_step(L, 2, blocking->client, &wait, 1);
+  return 0;
+}
+
+/* Waits for the submitted request on this stack. */
+static void wait_for(lua_State *L, struct cs_client *client, struct cs_request *request) {
+  struct blocking blocking = {client, request};
+  lua_pushcfunction(L, block);
+  lua_pushlightuserdata(L, &blocking);
+  lua_pushvalue(L, lua_upvalueindex(CLIENT));
+  int status = lua_pcall(L, 2, 0, 0);
+  if (status != LUA_OK) cs_engine_cancel(client->engine, request);
+  cs_engine_collect(client->engine, request);
+  if (status != LUA_OK) {
+    cs_engine_give(client->engine, request);
+    (void)lua_error(L);
+  }
+}
+
+static bool in_task(lua_State *L, const struct cs_client *client) {
+  return client->task == L && lua_isyieldable(L);
+}
+
+/* Replaces the resource at 1 by the call, and puts `prepare` below. */
+static int call_prepare(lua_State *L, struct call *call) {
+  lua_pushlightuserdata(L, call);
+  lua_replace(L, 1);
+  lua_pushcfunction(L, prepare);
+  lua_insert(L, 1);
+  return lua_pcall(L, lua_gettop(L) - 1, 1, 0);
+}
+
+static int call_method(lua_State *L) {
+  const struct cs_endpoint *row =
+    &cs_endpoints[lua_tointeger(L, lua_upvalueindex(ROW))];
+  struct cs_client *client = lua_touserdata(L, lua_upvalueindex(CLIENT));
+  if (!lua_rawequal(L, 1, lua_upvalueindex(RESOURCE))) {
+    return luaL_error(L, "call it with a colon: client.%s:%s(…)", row->resource,
+                      row->name);
+  }
+  if (!client->engine || !cs_engine_usable(client->engine))
+    return fail_early(L, row, CS_CLOSED, "the client is closed");
+  if (client->task == L && client->task_cancelled) {
+    cs_error_push_kind(L, CS_CANCELLED, row, "the task was cancelled");
+    return lua_error(L);
+  }
+  struct cs_request *request = cs_engine_take(client->engine);
+  if (!request) return luaL_error(L, "not enough memory");
+  struct call call = {.client = client, .row = row, .request = request};
+  (void)snprintf(call.name, sizeof call.name, "%s.%s", row->resource, row->name);
+  if (call_prepare(L, &call) != LUA_OK) {
+    cs_engine_give(client->engine, request);
+    return cs_error_raise_at(L, 1);
+  }
+  if (client->read_only && row->repeat != CS_READ) {
+    cs_engine_give(client->engine, request);
+    return fail_early(L, row, CS_REFUSED, "the client is read_only; nothing was sent");
+  }
+  if (in_task(L, client)) {
+    client->parked = request;
+    cs_binding_keep_response(L, lua_upvalueindex(CLIENT), request, 1);
+    return lua_yield(L, 0);
+  }
+  cs_engine_submit(client->engine, request);
+  wait_for(L, client, request);
+  return cs_binding_deliver(L, client, request, lua_isnil(L, 1) ? 0 : 1);
+}
+
+/* ---- Resources ---- */
+
+static const struct cs_resource *resource_of(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* Adds "user_id, group_id, fields, options" to the buffer. */
+static void add_arguments(luaL_Buffer *text, const struct cs_endpoint *row) {
+  const char *cursor = row->path;
+  struct cs_url_param param;
+  while (cs_url_next_param(&cursor, &param)) {
+    luaL_addlstring(text, param.name, param.length);
+    luaL_addstring(text, ", ");
+  }
+  for (const struct cs_field *field = row->body; field && field->name; field++) {
+    if (!(field->flags & CS_POSITIONAL)) continue;
+    luaL_addstring(text, field->name);
+    luaL_addstring(text, ", ");
+  }
+  if (row->query || cs_shape_has_named(row->body)) luaL_addstring(text, "fields, ");
+  luaL_addstring(text, "options");
+}
+
+/* One line a method: "users:invite(id, options)  Mails a new invitation …" */
+static int resource_tostring(lua_State *L) {
+  const struct cs_resource *resource = resource_of(L);
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  luaL_addstring(&text, resource->name);
+  luaL_addstring(&text, ": ");
+  luaL_addstring(&text, resource->doc);
+  for (int i = 0; i < cs_endpoint_count; i++) {
+    const struct cs_endpoint *row = &cs_endpoints[i];
+    if (strcmp(row->resource, resource->name) != 0) continue;
+    luaL_addstring(&text, "\n  ");
+    luaL_addstring(&text, row->resource);
+    luaL_addstring(&text, ":");
+    luaL_addstring(&text, row->name);
+    luaL_addstring(&text, "(");
+    add_arguments(&text, row);
+    luaL_addstring(&text, ")  ");
+    luaL_addstring(&text, row->doc);
+  }
+  luaL_pushresult(&text);
+  return 1;
+}
+
+static const char *method_name(const void *rows, int i) {
+  return ((const struct cs_endpoint *)rows)[i].name;
+}
+
+/* Rows are grouped by resource, so the methods of one are neighbours. */
+static const struct cs_endpoint *rows_of(const char *resource, int *count) {
+  const struct cs_endpoint *first = NULL;
+  *count = 0;
+  for (int i = 0; i < cs_endpoint_count; i++) {
+    if (strcmp(cs_endpoints[i].resource, resource) != 0) continue;
+    if (!first) first = &cs_endpoints[i];
+    ++*count;
+  }
+  return first;
+}
+
+static int resource_index(lua_State *L) {
+  const struct cs_resource *resource = resource_of(L);
+  int count;
+  const struct cs_endpoint *rows = rows_of(resource->name, &count);
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  char what[64];
+  (void)snprintf(what, sizeof what, "method of client.%s", resource->name);
+  cs_error_push_unknown(L, what, lua_tostring(L, 2), method_name, rows, count);
+  return cs_error_raise_at(L, 1);
+}
+
+void cs_binding_push_resource(lua_State *L, int client,
+                              const struct cs_resource *resource) {
+  client = lua_absindex(L, client);
+  int count;
+  const struct cs_endpoint *rows = rows_of(resource->name, &count);
+  lua_createtable(L, 0, count);
+  int table = lua_gettop(L);
+  for (int i = 0; i < count; i++) {
+    lua_pushinteger(L, &rows[i] - cs_endpoints);
+    lua_pushvalue(L, client);
+    lua_pushvalue(L, table);
+    lua_pushcclosure(L, call_method, 3);
+    lua_setfield(L, table, rows[i].name);
+  }
+  lua_createtable(L, 0, 3);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)resource);
+  lua_pushcclosure(L, resource_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushlightuserdata(L, (void *)(uintptr_t)resource);
+  lua_pushcclosure(L, resource_tostring, 1);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushfstring(L, "cipherscale.%s", resource->name);
+  lua_setfield(L, -2, "__name");
+  lua_setmetatable(L, table);
+}

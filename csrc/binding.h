@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one Lua function behind every endpoint: a closure over a row's number. Checks the
+ * arguments along the row, writes the request, waits for it, or parks it for the
+ * scheduler, and delivers what came of it.
+ */
+#ifndef CS_BINDING_H
+#define CS_BINDING_H
+
+#include "client.h"
+
+/* Pushes the table of one resource's methods, for the client at stack index `client`. */
+void cs_binding_push_resource(lua_State *L, int client,
+                              const struct cs_resource *resource);
+
+/* Pushes what a done, held request gives, and gives it back to the engine; returns the
+   number of values. `response` is a stack index, or 0. */
+int cs_binding_deliver(lua_State *L, struct cs_client *client,
+                       struct cs_request *request, int response);
+
+/* Keeps, and fetches again, the `response` table of a parked request; a nil is not kept,
+   and pushed when there is none. */
+void cs_binding_keep_response(lua_State *L, int client, struct cs_request *request,
+                              int response);
+void cs_binding_fetch_response(lua_State *L, int client, struct cs_request *request);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of endpoints: one row an operation. A row is the whole description: the
+ * method, its arguments, its checks, its repeats, its documentation and the command line
+ * follow from it. If an operation needs an `if` elsewhere, the row lacks a column.
+ */
+#ifndef CS_ENDPOINTS_H
+#define CS_ENDPOINTS_H
+
+#include "fields.h"
+#include "request.h"
+
+/* What a call gives on success. */
+enum cs_result {
+  CS_VALUE,  /* the decoded table */
+  CS_LIST_OF,/* an array; one object or a whole page are taken for one, too */
+  CS_PAGE,   /* one page with its metadata */
+  CS_NOTHING /* true; the body is never parsed, only checked for an HTML page */
+};
+
+struct cs_endpoint {
+  const char *resource, *name; /* client.<resource>:<name> */
+  enum cs_verb verb;
+  const char *path; /* as in the contract, with {parameters} */
+  const struct cs_field *query, *body; /* NULL for none */
+  enum cs_repeat repeat;
+  int settled; /* the status that means "already so" when a repeat meets it; 0 for none */
+  enum cs_result result;
+  const char *doc; /* one sentence */
+};
+
+struct cs_resource {
+  const char *name; /* as in client.<name> */
+  const char *noun; /* one of them, for messages: "user" */
+  const char *doc;
+};
+
+extern const struct cs_endpoint cs_endpoints[];
+extern const int cs_endpoint_count;
+
+extern const struct cs_resource cs_resources[];
+extern const int cs_resource_count;
+
+#endif

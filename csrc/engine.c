@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/* See engine.h. The driver is curl_multi_socket_action over the poller. */
+#define _POSIX_C_SOURCE 200809L
+#include "engine.h"
+
+#include <curl/curl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pace.h"
+#include "retry.h"
+
+enum {
+  MAX_URL_BYTES = 64 * 1024,
+  MAX_BODY_BYTES = 16 * 1024 * 1024,
+  MAX_READY = 64, /* sockets handled after one wait */
+  MAX_EVENTS = 1024
+};
+
+struct cs_engine {
+  struct cs_engine_settings settings;
+  pid_t owner; /* the process that may touch the multi handle */
+  bool closed;
+  CURLM *multi;
+  struct cs_transport *transport;
+  struct cs_poller poller;
+  double timer; /* when libcurl wants to be called; negative for never */
+  struct cs_list idle, held, queued, active, waiting, done;
+  struct cs_pace pace;
+  int budget;
+  uint64_t random;
+  struct cs_event *events; /* ring, allocated when settings.events */
+  int first_event, event_count;
+};
+
+double cs_engine_now(void) {
+  struct timespec t;
+  if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0; /* cannot fail with this clock */
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- Lists ---- */
+
+static void unlink_request(struct cs_request *request) {
+  struct cs_list *list = request->list;
+  if (!list) return;
+  if (request->previous) {
+    request->previous->next = request->next;
+  } else {
+    list->first = request->next;
+  }
+  if (request->next) {
+    request->next->previous = request->previous;
+  } else {
+    list->last = request->previous;
+  }
+  request->previous = request->next = NULL;
+  request->list = NULL;
+  list->count--;
+}
+
+/* Moves a request before `next` on a list; to its end when next is NULL. */
+static void move_before(struct cs_list *list, struct cs_request *next,
+                        struct cs_request *request) {
+  unlink_request(request);
+  request->list = list;
+  request->next = next;
+  request->previous = next ? next->previous : list->last;
+  if (request->previous) {
+    request->previous->next = request;
+  } else {
+    list->first = request;
+  }
+  if (next) {
+    next->previous = request;
+  } else {
+    list->last = request;
+  }
+  list->count++;
+}
+
+static void move(struct cs_list *list, struct cs_request *request) {
+  move_before(list, NULL, request);
+}
+
+static void move_by_due(struct cs_list *list, struct cs_request *request) {
+  struct cs_request *next = list->first;
+  while (next && next->due <= request->due) next = next->next;
+  move_before(list, next, request);
+}
+
+/* ---- libcurl's two hooks ---- */
+
+static int on_socket(CURL *handle, curl_socket_t socket, int what, void *engine_,
+                     void *unused) {
+  struct cs_engine *engine = engine_;
+  (void)handle, (void)unused;
+  int mask = 0;
+  if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) mask |= CS_READABLE;
+  if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) mask |= CS_WRITABLE;
+  return cs_poller_want(&engine->poller, socket, mask) == CS_OK ? 0 : -1;
+}
+
+static int on_timer(CURLM *multi, long ms, void *engine_) {
+  struct cs_engine *engine = engine_;
+  (void)multi;
+  engine->timer = ms < 0 ? -1 : cs_engine_now() + (double)ms * 1e-3;
+  return 0;
+}
+
+/* ---- Life ---- */
+
+static bool open_multi(struct cs_engine *engine) {
+  CURLM *multi = engine->multi = curl_multi_init();
+  long connections = engine->settings.max_in_flight;
+  return multi &&
+         curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+         curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, engine) == CURLM_OK &&
+         curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
+         curl_multi_setopt(multi, CURLMOPT_TIMERDATA, engine) == CURLM_OK &&
+         curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, connections) == CURLM_OK;
+}
+
+static uint64_t seed(const struct cs_engine *engine) {
+  struct timespec t = {0};
+  (void)clock_gettime(CLOCK_REALTIME, &t);
+  uint64_t bits = (uint64_t)t.tv_nsec ^ ((uint64_t)t.tv_sec << 30) ^
+                  (uint64_t)(uintptr_t)engine ^ ((uint64_t)getpid() << 44);
+  return bits ? bits : 1;
+}
+
+/* xorshift64*: jitter must spread, not withstand an attacker. From 0 to below 1. */
+static double next_random(struct cs_engine *engine) {
+  engine->random ^= engine->random >> 12;
+  engine->random ^= engine->random << 25;
+  engine->random ^= engine->random >> 27;
+  return (double)((engine->random * UINT64_C(2685821657736338717)) >> 11) /
+         (double)(UINT64_C(1) << 53);
+}
+
+struct cs_engine *cs_engine_new(const struct cs_engine_settings *settings) {
+  struct cs_engine *engine = calloc(1, sizeof *engine);
+  if (!engine) return NULL;
+  engine->settings = *settings;
+  engine->owner = getpid();
+  engine->timer = -1;
+  engine->budget = CS_RETRY_BUDGET;
+  engine->random = seed(engine);
+  cs_pace_init(&engine->pace, settings->rate);
+  cs_poller_init(&engine->poller);
+  engine->settings.transport.poller = &engine->poller;
+  engine->transport = cs_transport_new(&engine->settings.transport);
+  engine->settings.transport = (struct cs_transport_settings){0}; /* not ours to keep */
+  bool ready =
+    engine->transport && cs_poller_open(&engine->poller) == CS_OK && open_multi(engine);
+  if (ready && settings->events) {
+    engine->events = calloc(MAX_EVENTS, sizeof *engine->events);
+    ready = engine->events != NULL;
+  }
+  if (!ready) {
+    cs_engine_free(engine);
+    return NULL;
+  }
+  return engine;
+}
+
+bool cs_engine_usable(const struct cs_engine *engine) {
+  return !engine->closed && engine->owner == getpid();
+}
+
+static void free_request(struct cs_request *request) {
+  unlink_request(request);
+  cs_transport_close(request);
+  cs_buffer_free(&request->url);
+  cs_buffer_free(&request->body);
+  free(request);
+}
+
+static void free_list(struct cs_list *list) {
+  while (list->first) free_request(list->first);
+}
+
+static void finish(struct cs_engine *engine, struct cs_request *request,
+                   enum cs_kind kind, const char *text) {
+  request->failure.kind = kind;
+  (void)snprintf(request->failure.text, sizeof request->failure.text, "%s", text);
+  request->elapsed = cs_engine_now() - request->submitted;
+  move(&engine->done, request);
+}
+
+/* Ends a request that is not done yet from our side. */
+static void end(struct cs_engine *engine, struct cs_request *request, enum cs_kind kind,
+                const char *text) {
+  if (request->list == &engine->active) {
+    /* Cannot fail: the handle is one of this multi handle's. */
+    (void)curl_multi_remove_handle(engine->multi, request->handle);
+    request->lost = request->lost || (request->sent && request->repeat != CS_READ);
+  }
+  request->ambiguous = request->lost;
+  finish(engine, request, kind, text);
+}
+
+void cs_engine_close(struct cs_engine *engine) {
+  if (engine->closed) return;
+  engine->closed = true;
+  if (engine->owner != getpid()) return;
+  struct cs_list *lists[] = {&engine->queued, &engine->active, &engine->waiting};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    while (lists[i]->first)
+      end(engine, lists[i]->first, CS_CLOSED, "the client was closed");
+  }
+  free_list(&engine->idle);
+  if (engine->multi) (void)curl_multi_cleanup(engine->multi);
+  engine->multi = NULL;
+}
+
+void cs_engine_free(struct cs_engine *engine) {
+  if (!engine) return;
+  cs_engine_close(engine);
+  /* A child after fork shares the parent's connections: ending them here would send
+     TLS alerts on the parent's behalf. Its copy of the memory goes with the process. */
+  if (engine->owner != getpid()) return;
+  free_list(&engine->held);
+  free_list(&engine->done);
+  cs_poller_close(&engine->poller);
+  cs_transport_free(engine->transport);
+  free(engine->events);
+  free(engine);
+}
+
+/* ---- Requests in and out ---- */
+
+struct cs_request *cs_engine_take(struct cs_engine *engine) {
+  struct cs_request *request = engine->idle.last;
+  if (!request) {
+    request = calloc(1, sizeof *request);
+    if (!request) return NULL;
+    cs_buffer_init(&request->url, MAX_URL_BYTES);
+    cs_buffer_init(&request->body, MAX_BODY_BYTES);
+    if (cs_transport_open(engine->transport, request) != CS_OK) {
+      free_request(request);
+      return NULL;
+    }
+  }
+  move(&engine->held, request);
+  return request;
+}
+
+void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
+  if (!cs_engine_usable(engine)) {
+    /* The handle may not be touched in a forked child; the list goes with the engine. */
+    if (engine->owner == getpid()) free_request(request);
+    return;
+  }
+  cs_buffer_clear(&request->url);
+  cs_buffer_clear(&request->body);
+  cs_buffer_clear(&request->head);
+  cs_buffer_clear(&request->answer);
+  request->has_body = false;
+  move(&engine->idle, request);
+}
+
+void cs_engine_submit(struct cs_engine *engine, struct cs_request *request) {
+  request->attempts = 0;
+  request->lost = request->repeated = request->truncated = request->ambiguous = false;
+  request->sent = false;
+  request->retry_after = -1;
+  request->status = 0;
+  request->failure = (struct cs_failure){.kind = CS_NO_FAILURE};
+  request->submitted = cs_engine_now();
+  if (!cs_engine_usable(engine)) {
+    finish(engine, request, CS_CLOSED, "the client was closed");
+    return;
+  }
+  move(&engine->queued, request);
+}
+
+bool cs_engine_is_done(const struct cs_engine *engine, const struct cs_request *request) {
+  return request->list == &engine->done;
+}
+
+void cs_engine_collect(struct cs_engine *engine, struct cs_request *request) {
+  move(&engine->held, request);
+}
+
+struct cs_request *cs_engine_next_done(struct cs_engine *engine) {
+  struct cs_request *request = engine->done.first;
+  if (request) move(&engine->held, request);
+  return request;
+}
+
+void cs_engine_cancel(struct cs_engine *engine, struct cs_request *request) {
+  bool pending = request->list == &engine->queued || request->list == &engine->active ||
+                 request->list == &engine->waiting;
+  if (!pending || engine->owner != getpid()) return;
+  end(engine, request, CS_CANCELLED, "the call was cancelled");
+}
+
+int cs_engine_in_use(const struct cs_engine *engine) {
+  return engine->held.count + engine->queued.count + engine->active.count +
+         engine->waiting.count + engine->done.count;
+}
+
+/* ---- Events ---- */
+
+/* When nobody fetches them, the oldest give way. */
+static void record(struct cs_engine *engine, const struct cs_request *request,
+                   double elapsed, const struct cs_decision *decision) {
+  if (!engine->events) return;
+  if (engine->event_count == MAX_EVENTS) {
+    engine->first_event = (engine->first_event + 1) % MAX_EVENTS;
+    engine->event_count--;
+  }
+  int slot = (engine->first_event + engine->event_count++) % MAX_EVENTS;
+  engine->events[slot] = (struct cs_event){
+    .operation = request->operation,
+    .status = request->head_complete ? request->status : 0,
+    .kind = request->failure.kind,
+    .attempt = request->attempts,
+    .elapsed = elapsed,
+    .again = decision->again,
+    .delay = decision->delay,
+    .reason = decision->reason,
+  };
+}
+
+bool cs_engine_next_event(struct cs_engine *engine, struct cs_event *event) {
+  if (engine->event_count == 0) return false;
+  *event = engine->events[engine->first_event];
+  engine->first_event = (engine->first_event + 1) % MAX_EVENTS;
+  engine->event_count--;
+  return true;
+}
+
+/* ---- Attempts ---- */
+
+static double deadline(const struct cs_request *request) {
+  return request->submitted + request->total_timeout;
+}
+
+/* One attempt has ended with libcurl's code: done, or again. */
+static void settle(struct cs_engine *engine, struct cs_request *request, int code) {
+  double now = cs_engine_now();
+  enum cs_outcome outcome = cs_transport_finish(request, code);
+  struct cs_attempt attempt = {
+    .repeat = request->repeat,
+    .outcome = outcome,
+    .status = request->status,
+    .permanent = request->failure.permanent,
+    .retry_after = request->retry_after,
+    .attempts = request->attempts,
+    .max_retries = request->max_retries,
+    .max_retry_wait = engine->settings.max_retry_wait,
+    .remaining = deadline(request) - now,
+    .random = next_random(engine),
+    .budget = engine->budget,
+  };
+  struct cs_decision decision = cs_retry_decide(&attempt);
+  bool repeat_met_it = request->lost && request->settled != 0 &&
+                       outcome == CS_ANSWERED && request->status == request->settled;
+  if (repeat_met_it) {
+    request->repeated = true;
+    request->failure.kind = CS_NO_FAILURE;
+    decision = (struct cs_decision){.reason = "a repeat met its own work"};
+  }
+  record(engine, request, now - request->attempt_started, &decision);
+  request->lost = request->lost || decision.lost;
+  if (decision.again) {
+    if (!decision.throttled) engine->budget -= CS_RETRY_COST;
+    request->due = now + decision.delay;
+    move_by_due(&engine->waiting, request);
+    return;
+  }
+  bool succeeded = request->failure.kind == CS_NO_FAILURE;
+  if (succeeded && engine->budget < CS_RETRY_BUDGET) engine->budget++;
+  request->ambiguous = !succeeded && request->lost;
+  request->elapsed = now - request->submitted;
+  move(&engine->done, request);
+}
+
+static void start(struct cs_engine *engine, struct cs_request *request, double now) {
+  double left = deadline(request) - now;
+  double timeout = request->timeout < left ? request->timeout : left;
+  move(&engine->active, request);
+  request->attempts++;
+  request->attempt_started = now;
+  cs_pace_start(&engine->pace, now);
+  if (cs_transport_prepare(engine->transport, request, timeout) != CS_OK) {
+    settle(engine, request, CURLE_OUT_OF_MEMORY);
+  } else if (curl_multi_add_handle(engine->multi, request->handle) != CURLM_OK) {
+    settle(engine, request, CURLE_OUT_OF_MEMORY);
+  }
+}
+
+static void end_overdue(struct cs_engine *engine, struct cs_list *list, double now) {
+  struct cs_request *next;
+  for (struct cs_request *request = list->first; request; request = next) {
+    next = request->next;
+    if (deadline(request) <= now)
+      end(engine, request, CS_TIMEOUT, "total_timeout passed before it could be sent");
+  }
+}
+
+static void start_what_may(struct cs_engine *engine, double now) {
+  while (engine->waiting.first && engine->waiting.first->due <= now) {
+    /* Those that waited go before those that never started. */
+    move_before(&engine->queued, engine->queued.first, engine->waiting.first);
+  }
+  if (!engine->queued.first) return;
+  end_overdue(engine, &engine->queued, now);
+  while (engine->queued.first && engine->active.count < engine->settings.max_in_flight &&
+         cs_pace_delay(&engine->pace, now) <= 0) {
+    start(engine, engine->queued.first, now);
+  }
+}
+
+/* ---- The driver ---- */
+
+static void act(struct cs_engine *engine, curl_socket_t socket, int mask) {
+  int running;
+  /* Errors of single transfers come as messages; the multi handle itself only fails
+     without memory, and then its transfers time out. */
+  (void)curl_multi_socket_action(engine->multi, socket, mask, &running);
+}
+
+static void run_timer(struct cs_engine *engine) {
+  if (engine->timer < 0 || engine->timer > cs_engine_now()) return;
+  engine->timer = -1;
+  act(engine, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void collect_ended(struct cs_engine *engine) {
+  int left;
+  CURLMsg *message;
+  while ((message = curl_multi_info_read(engine->multi, &left))) {
+    if (message->msg != CURLMSG_DONE) continue;
+    CURLcode code = message->data.result;
+    CURL *handle = message->easy_handle;
+    char *private = NULL;
+    (void)curl_easy_getinfo(handle, CURLINFO_PRIVATE, &private); /* set at open */
+    (void)curl_multi_remove_handle(engine->multi, handle);
+    settle(engine, (struct cs_request *)(void *)private, (int)code);
+  }
+}
+
+static void earlier(double *seconds, double other) {
+  if (other < *seconds) *seconds = other > 0 ? other : 0;
+}
+
+/* How long nothing of our own is due, but at most `seconds`. */
+static double quiet_time(const struct cs_engine *engine, double seconds) {
+  double now = cs_engine_now();
+  if (engine->done.first || engine->event_count > 0) return 0;
+  if (engine->timer >= 0) earlier(&seconds, engine->timer - now);
+  if (engine->waiting.first) earlier(&seconds, engine->waiting.first->due - now);
+  if (engine->queued.first) {
+    if (engine->active.count < engine->settings.max_in_flight)
+      earlier(&seconds, cs_pace_delay(&engine->pace, now));
+    earlier(&seconds, deadline(engine->queued.first) - now);
+  }
+  return seconds;
+}
+
+static int curl_mask(int mask) {
+  return ((mask & CS_READABLE) ? CURL_CSELECT_IN : 0) |
+         ((mask & CS_WRITABLE) ? CURL_CSELECT_OUT : 0) |
+         ((mask & CS_BROKEN) ? CURL_CSELECT_ERR : 0);
+}
+
+void cs_engine_step(struct cs_engine *engine, double seconds) {
+  if (!cs_engine_usable(engine)) return;
+  start_what_may(engine, cs_engine_now());
+  run_timer(engine);
+  collect_ended(engine);
+  struct cs_poller_event ready[MAX_READY];
+  int n = cs_poller_wait(&engine->poller, quiet_time(engine, seconds), ready, MAX_READY);
+  for (int i = 0; i < n; i++) act(engine, ready[i].socket, curl_mask(ready[i].mask));
+  run_timer(engine);
+  collect_ended(engine);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/* See error.h. */
+#define _GNU_SOURCE /* memmem */
+#include "error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "answer.h"
+#include "json.h"
+
+static const char type_name[] = "cipherscale.error";
+
+enum { SHOWN_BODY = 4096, QUOTED_BODY = 200, LONGEST_NAME = 64, KEY_WORTH_BLANKING = 4 };
+
+const char *cs_error_kind_name(enum cs_kind kind) {
+  static const char *const names[] = {
+    [CS_NO_FAILURE] = "none",    [CS_NETWORK] = "network",
+    [CS_TIMEOUT] = "timeout",    [CS_TLS] = "tls",
+    [CS_HTTP] = "http",          [CS_DECODE] = "decode",
+    [CS_TOO_LARGE_ANSWER] = "too_large", [CS_CANCELLED] = "cancelled",
+    [CS_CLOSED] = "closed",      [CS_REFUSED] = "refused"};
+  return names[kind];
+}
+
+const char *cs_error_method_name(enum cs_verb verb) {
+  static const char *const names[] = {
+    [CS_GET] = "GET", [CS_POST] = "POST", [CS_PUT] = "PUT",
+    [CS_PATCH] = "PATCH", [CS_DELETE] = "DELETE"};
+  return names[verb];
+}
+
+void cs_error_blank(char *text, size_t length, const char *key) {
+  size_t n = strlen(key);
+  if (n < KEY_WORTH_BLANKING || !text) return;
+  char *found;
+  while (length >= n && (found = memmem(text, length, key, n))) {
+    memset(found, '*', n);
+    length -= (size_t)(found + n - text);
+    text = found + n;
+  }
+}
+
+/* ---- Nearest names ---- */
+
+static int least(int a, int b, int c) {
+  int ab = a < b ? a : b;
+  return ab < c ? ab : c;
+}
+
+/* Levenshtein's distance; names beyond a sane length are simply far. */
+static int distance(const char *a, const char *b) {
+  int row[LONGEST_NAME + 1];
+  size_t la = strlen(a), lb = strlen(b);
+  if (la > LONGEST_NAME || lb > LONGEST_NAME) return LONGEST_NAME;
+  for (int j = 0; j <= (int)lb; j++) row[j] = j;
+  for (int i = 1; i <= (int)la; i++) {
+    int diagonal = row[0];
+    row[0] = i;
+    for (int j = 1; j <= (int)lb; j++) {
+      int above = row[j];
+      row[j] = least(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+      diagonal = above;
+    }
+  }
+  return row[lb];
+}
+
+const char *cs_error_push_unknown(lua_State *L, const char *what, const char *name,
+                                  const char *(*known)(const void *list, int i),
+                                  const void *list, int count) {
+  const char *best = NULL;
+  int best_distance = LONGEST_NAME;
+  for (int i = 0; i < count; i++) {
+    const char *candidate = known(list, i);
+    int d = distance(name, candidate);
+    if (d < best_distance) {
+      best_distance = d;
+      best = candidate;
+    }
+  }
+  /* Beyond half of the name it is a guess, not a correction. */
+  if (best && best_distance * 2 <= (int)strlen(best) + 1)
+    return lua_pushfstring(L, "unknown %s '%s' (did you mean '%s'?)", what, name, best);
+  return lua_pushfstring(L, "unknown %s '%s'", what, name);
+}
+
+int cs_error_raise_at(lua_State *L, int level) {
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, level);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+const char *cs_error_got(lua_State *L, int index) {
+  switch (lua_type(L, index)) {
+  case LUA_TSTRING:
+    return lua_rawlen(L, index) == 0 ? "an empty string" : "string";
+  case LUA_TNONE:
+    return "nothing";
+  default:
+    return luaL_typename(L, index);
+  }
+}
+
+/* ---- What the API says about an error ---- */
+
+/* Leaves the string on top if it is one, or a list of strings joined; else pops it. */
+static int to_message(lua_State *L) {
+  if (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0) return 1;
+  if (lua_type(L, -1) == LUA_TTABLE && lua_rawlen(L, -1) > 0) {
+    int list = lua_gettop(L);
+    luaL_Buffer joined;
+    luaL_buffinit(L, &joined);
+    int used = 0;
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
+      if (lua_rawgeti(L, list, i) == LUA_TSTRING) {
+        if (used++) {
+          lua_pushliteral(L, "; ");
+          lua_insert(L, -2);
+          lua_concat(L, 2);
+        }
+        luaL_addvalue(&joined);
+      } else {
+        lua_pop(L, 1);
+      }
+    }
+    luaL_pushresult(&joined);
+    lua_remove(L, list);
+    if (used) return 1;
+  }
+  lua_pop(L, 1);
+  return 0;
+}
+
+static int raw_field(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  return lua_rawget(L, table);
+}
+
+/* Copies the first of some string or number fields of `from` to field `name` of `to`. */
+static int copy_first(lua_State *L, int from, int to, const char *name,
+                      const char *const *candidates) {
+  for (; *candidates; candidates++) {
+    int type = raw_field(L, from, *candidates);
+    if (type == LUA_TNUMBER) {
+      lua_setfield(L, to, name);
+      return 1;
+    }
+    if (to_message(L)) {
+      lua_setfield(L, to, name);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* Understands the body shapes that services use: {"message"}, {"message":[…]},
+   {"error","statusCode"}, {"error":{"code","message"}}, problem details (RFC 9457). */
+static int understand(lua_State *L, int body, int record) {
+  static const char *const codes[] = {"code", "errorCode", NULL};
+  static const char *const messages[] = {"message", "detail",      "title",
+                                         "errors",  "description", NULL};
+  static const char *const last_messages[] = {"error", "error_description", NULL};
+  if (lua_type(L, body) != LUA_TTABLE) return 0;
+  (void)copy_first(L, body, record, "code", codes);
+  int understood = copy_first(L, body, record, "message", messages);
+  if (raw_field(L, body, "error") == LUA_TTABLE) {
+    int inner = lua_gettop(L);
+    (void)copy_first(L, inner, record, "code", codes);
+    understood = copy_first(L, inner, record, "message", messages) || understood;
+  }
+  lua_pop(L, 1);
+  return understood || copy_first(L, body, record, "message", last_messages);
+}
+
+/* The start of a body as one printable line. */
+static void push_quoted(lua_State *L, const char *body, size_t length) {
+  char line[QUOTED_BODY + 4];
+  size_t n = 0;
+  int space = 1;
+  for (size_t i = 0; i < length && n < QUOTED_BODY; i++) {
+    int blank = (unsigned char)body[i] <= 0x20 || body[i] == 0x7f;
+    if (blank && space) continue;
+    line[n++] = blank ? ' ' : body[i];
+    space = blank;
+  }
+  lua_pushlstring(L, line, n);
+}
+
+/* Fills code and message of an HTTP error's record from its body. */
+static void describe_http(lua_State *L, const struct cs_request *request, int record) {
+  const char *body = cs_buffer_text(&request->answer);
+  size_t length = request->answer.length;
+  int top = lua_gettop(L);
+  int understood = 0;
+  if (length > 0 && (body[0] == '{' || body[0] == '[')) {
+    if (cs_json_decode(L, body, length)) understood = understand(L, lua_gettop(L), record);
+    lua_settop(L, top);
+  }
+  if (understood) return;
+  if (length > 0) {
+    push_quoted(L, body, length);
+  } else {
+    cs_answer_push_reason(L, request);
+  }
+  lua_setfield(L, record, "message");
+}
+
+/* ---- Records ---- */
+
+static void set_string(lua_State *L, const char *name, const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, name);
+}
+
+static void push_record(lua_State *L, enum cs_kind kind, const struct cs_endpoint *row,
+                        const char *message) {
+  lua_createtable(L, 0, 12);
+  luaL_setmetatable(L, type_name);
+  set_string(L, "kind", cs_error_kind_name(kind));
+  if (row) {
+    lua_pushfstring(L, "%s.%s", row->resource, row->name);
+    lua_setfield(L, -2, "operation");
+    set_string(L, "method", cs_error_method_name(row->verb));
+  }
+  if (message) set_string(L, "message", message);
+}
+
+void cs_error_push_kind(lua_State *L, enum cs_kind kind, const struct cs_endpoint *row,
+                        const char *message) {
+  push_record(L, kind, row, message);
+}
+
+void cs_error_push(lua_State *L, const struct cs_request *request,
+                   const struct cs_endpoint *row, size_t base_length) {
+  enum cs_kind kind = request->failure.kind;
+  push_record(L, kind, row, kind == CS_HTTP ? NULL : request->failure.text);
+  int record = lua_gettop(L);
+  set_string(L, "path", cs_buffer_text(&request->url) + base_length);
+  lua_pushinteger(L, request->attempts);
+  lua_setfield(L, record, "attempts");
+  if (request->ambiguous) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, record, "ambiguous");
+  }
+  if (request->retry_after >= 0) {
+    lua_pushnumber(L, request->retry_after);
+    lua_setfield(L, record, "retry_after");
+  }
+  if (!request->head_complete) return;
+  lua_pushinteger(L, request->status);
+  lua_setfield(L, record, "status");
+  if (cs_answer_push_request_id(L, request)) lua_setfield(L, record, "request_id");
+  if (request->answer.length > 0) {
+    size_t n = request->answer.length;
+    lua_pushlstring(L, request->answer.data, n > SHOWN_BODY ? SHOWN_BODY : n);
+    lua_setfield(L, record, "body");
+  }
+  if (kind == CS_HTTP) describe_http(L, request, record);
+}
+
+int cs_error_new(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  luaL_setmetatable(L, type_name);
+  return 1;
+}
+
+/* "users.invite: HTTP 404: user not found", with what else a reader must know. */
+static int record_tostring(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  luaL_Buffer text;
+  const char *operation = raw_field(L, 1, "operation") ? lua_tostring(L, -1) : NULL;
+  const char *kind = raw_field(L, 1, "kind") ? lua_tostring(L, -1) : NULL;
+  int has_status = raw_field(L, 1, "status") == LUA_TNUMBER;
+  int is_http = kind && strcmp(kind, "http") == 0;
+  luaL_buffinit(L, &text);
+  if (operation) {
+    luaL_addstring(&text, operation);
+    luaL_addstring(&text, ": ");
+  }
+  if (is_http && has_status) {
+    lua_pushfstring(L, "HTTP %d", (int)lua_tointeger(L, 4));
+    luaL_addvalue(&text);
+  } else {
+    luaL_addstring(&text, kind ? kind : "error");
+  }
+  if (raw_field(L, 1, "message") == LUA_TSTRING) {
+    luaL_addstring(&text, ": ");
+    luaL_addvalue(&text);
+  } else {
+    lua_pop(L, 1);
+  }
+  if (raw_field(L, 1, "attempts") == LUA_TNUMBER && lua_tointeger(L, -1) > 1) {
+    lua_pushfstring(L, " (after %d attempts)", (int)lua_tointeger(L, -1));
+    lua_remove(L, -2);
+    luaL_addvalue(&text);
+  } else {
+    lua_pop(L, 1);
+  }
+  if (raw_field(L, 1, "retry_after") == LUA_TNUMBER) {
+    lua_pushfstring(L, "; the server asks to wait %f s", lua_tonumber(L, -1));
+    lua_remove(L, -2);
+    luaL_addvalue(&text);
+  } else {
+    lua_pop(L, 1);
+  }
+  int ambiguous = raw_field(L, 1, "ambiguous") != LUA_TNIL && lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (ambiguous) luaL_addstring(&text, "; the service may have done it");
+  luaL_pushresult(&text);
+  return 1;
+}
+
+void cs_error_open(lua_State *L) {
+  luaL_newmetatable(L, type_name); /* sets __name, too */
+  lua_pushcfunction(L, record_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * JSON. Reading is lua-cjson's, through a private instance whose settings nobody shares,
+ * followed by one walk that makes the result native: null fields are dropped, whole
+ * numbers up to 2^53 are integers. Writing is shape.c's, except for strings.
+ */
+#ifndef CS_JSON_H
+#define CS_JSON_H
+
+#include "buffer.h"
+#include "compat.h"
+
+/* Makes the private instance and keeps it in the registry. May raise. */
+void cs_json_open(lua_State *L);
+
+/* Pushes the decoded and cleaned value, or a message; true when it is a value.
+   Raises only for want of memory or stack. */
+int cs_json_decode(lua_State *L, const char *text, size_t length);
+
+/* Pushes lua-cjson's null. */
+void cs_json_push_null(lua_State *L);
+
+/* Appends a JSON string with its quotes; CS_INVALID when the bytes are not UTF-8. */
+enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,
+                                     size_t n);
+
+#endif

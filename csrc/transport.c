@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/* See transport.h. Sections cited as CURLOPT_… are libcurl's manual pages. */
+#define _GNU_SOURCE /* SOCK_CLOEXEC, strdup, strncasecmp */
+#include "transport.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "retry.h"
+#include "version.h"
+
+struct cs_transport {
+  struct cs_transport_settings settings; /* its strings are the copies in `owned` */
+  char *owned[5];
+  struct curl_slist *without_body, *with_body; /* request headers */
+};
+
+enum { MAX_HEAD_BYTES = 64 * 1024 };
+
+/* ---- Callbacks: plain memory only ---- */
+
+static size_t keep(struct cs_request *request, struct cs_buffer *buffer,
+                   const char *bytes, size_t n) {
+  request->overflow = cs_buffer_append(buffer, bytes, n);
+  return request->overflow == CS_OK ? n : 0;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t n, void *request_) {
+  struct cs_request *request = request_;
+  (void)size; /* always 1 (CURLOPT_WRITEFUNCTION) */
+  return keep(request, &request->answer, bytes, n);
+}
+
+static void note_retry_after(struct cs_request *request, const char *line, size_t n) {
+  static const char name[] = "retry-after:";
+  size_t skip = sizeof name - 1;
+  if (n < skip || strncasecmp(line, name, skip) != 0) return;
+  while (skip < n && line[skip] == ' ') skip++;
+  while (n > skip && (line[n - 1] == '\r' || line[n - 1] == '\n' || line[n - 1] == ' '))
+    n--;
+  size_t length = n - skip;
+  if (length >= sizeof request->retry_after_text) return; /* no date is that long */
+  memcpy(request->retry_after_text, line + skip, length);
+  request->retry_after_text[length] = '\0';
+}
+
+/* A status line begins a new head: an interim answer (1xx) is forgotten by it. */
+static void begin_head(struct cs_request *request, const char *line, size_t n) {
+  cs_buffer_clear(&request->head);
+  request->retry_after_text[0] = '\0';
+  request->head_complete = false;
+  request->status = 0;
+  const char *p = memchr(line, ' ', n);
+  for (int i = 0; p && i < 3 && p + 1 + i < line + n; i++) {
+    char digit = p[1 + i];
+    if (digit < '0' || digit > '9') break;
+    request->status = request->status * 10 + (digit - '0');
+  }
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *request_) {
+  struct cs_request *request = request_;
+  (void)size;
+  if (request->head_complete && !(n > 5 && memcmp(line, "HTTP/", 5) == 0)) {
+    return n; /* a trailer */
+  }
+  if (n > 5 && memcmp(line, "HTTP/", 5) == 0) begin_head(request, line, n);
+  if (line[0] == '\r' || line[0] == '\n') {
+    request->head_complete = request->status >= 200;
+    return n;
+  }
+  note_retry_after(request, line, n);
+  return keep(request, &request->head, line, n);
+}
+
+/* libcurl sends a request again by itself when a kept connection turns out to be dead,
+   whatever the method. One start an attempt is all we allow; see design of the repeat
+   classes in retry.h. */
+static int on_start(void *request_, char *remote, char *local, int remote_port,
+                    int local_port) {
+  struct cs_request *request = request_;
+  (void)remote, (void)local, (void)remote_port, (void)local_port;
+  if (request->sent) {
+    request->restarted = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
+  request->sent = true;
+  return CURL_PREREQFUNC_OK;
+}
+
+static curl_socket_t on_open_socket(void *poller, curlsocktype purpose,
+                                    struct curl_sockaddr *address) {
+  (void)purpose;
+  int type = address->socktype;
+#ifdef SOCK_CLOEXEC
+  type |= SOCK_CLOEXEC; /* a program that the host starts must not hold our sockets */
+#endif
+  int fd = socket(address->family, type, address->protocol);
+  if (fd < 0) return CURL_SOCKET_BAD;
+  if (cs_poller_opened(poller, fd) != CS_OK) {
+    (void)close(fd);
+    return CURL_SOCKET_BAD;
+  }
+  return fd;
+}
+
+static int on_close_socket(void *poller, curl_socket_t fd) {
+  cs_poller_closing(poller, fd);
+  return close(fd);
+}
+
+/* ---- Policy ---- */
+
+/* Adds to a list that may be NULL; on failure frees it and leaves NULL. */
+static bool add_header(struct curl_slist **list, const char *line) {
+  struct curl_slist *grown = curl_slist_append(*list, line);
+  if (!grown) {
+    curl_slist_free_all(*list);
+    *list = NULL;
+    return false;
+  }
+  *list = grown;
+  return true;
+}
+
+/* "Name:" without a value keeps libcurl from sending that header. */
+static bool make_headers(struct curl_slist **list, const char *key_line,
+                         const char *content_type) {
+  return add_header(list, key_line) && add_header(list, "Accept: application/json") &&
+         add_header(list, content_type) && add_header(list, "Expect:");
+}
+
+static bool make_all_headers(struct cs_transport *transport, const char *api_key) {
+  struct cs_buffer line;
+  cs_buffer_init(&line, 64 * 1024);
+  bool made = cs_buffer_append_text(&line, "apikey: ") == CS_OK &&
+              cs_buffer_append_text(&line, api_key) == CS_OK &&
+              make_headers(&transport->without_body, line.data, "Content-Type:") &&
+              make_headers(&transport->with_body, line.data,
+                           "Content-Type: application/json");
+  cs_buffer_free(&line);
+  return made;
+}
+
+static bool own(char **copy, const char **text) {
+  if (!*text) return true;
+  *copy = strdup(*text);
+  *text = *copy;
+  return *copy != NULL;
+}
+
+struct cs_transport *cs_transport_new(const struct cs_transport_settings *settings) {
+  struct cs_transport *transport = calloc(1, sizeof *transport);
+  if (!transport) return NULL;
+  transport->settings = *settings;
+  struct cs_transport_settings *copy = &transport->settings;
+  copy->api_key = NULL; /* lives in the header lists */
+  bool owned = own(&transport->owned[0], &copy->user_agent) &&
+               own(&transport->owned[1], &copy->ca_file) &&
+               own(&transport->owned[2], &copy->ca_path) &&
+               own(&transport->owned[3], &copy->proxy) &&
+               own(&transport->owned[4], &copy->no_proxy);
+  if (!owned || !make_all_headers(transport, settings->api_key)) {
+    cs_transport_free(transport);
+    return NULL;
+  }
+  return transport;
+}
+
+void cs_transport_free(struct cs_transport *transport) {
+  if (!transport) return;
+  curl_slist_free_all(transport->without_body);
+  curl_slist_free_all(transport->with_body);
+  for (size_t i = 0; i < sizeof transport->owned / sizeof *transport->owned; i++)
+    free(transport->owned[i]);
+  free(transport);
+}
+
+/* Milliseconds for libcurl, to which 0 would mean "no limit". */
+static long milliseconds(double seconds) {
+  long ms = seconds > 2e6 ? 2000000000L : (long)(seconds * 1000 + 0.5);
+  return ms > 0 ? ms : 1;
+}
+
+/* Collects the first failure of a row of curl_easy_setopt calls. */
+#define SET(option, value) \
+  if (code == CURLE_OK) code = curl_easy_setopt(handle, option, value)
+
+static CURLcode set_callbacks(CURL *handle, struct cs_poller *poller,
+                              struct cs_request *request) {
+  CURLcode code = CURLE_OK;
+  SET(CURLOPT_PRIVATE, request);
+  SET(CURLOPT_ERRORBUFFER, request->error_text);
+  SET(CURLOPT_WRITEFUNCTION, on_body);
+  SET(CURLOPT_WRITEDATA, request);
+  SET(CURLOPT_HEADERFUNCTION, on_header);
+  SET(CURLOPT_HEADERDATA, request);
+  SET(CURLOPT_PREREQFUNCTION, on_start);
+  SET(CURLOPT_PREREQDATA, request);
+  SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+  SET(CURLOPT_OPENSOCKETDATA, poller);
+  SET(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+  SET(CURLOPT_CLOSESOCKETDATA, poller);
+  return code;
+}
+
+static long http_version(const struct cs_transport_settings *settings) {
+  if (!settings->http2) return CURL_HTTP_VERSION_1_1;
+  return settings->loopback ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+                            : CURL_HTTP_VERSION_2TLS;
+}
+
+static CURLcode set_policy(CURL *handle, const struct cs_transport_settings *settings) {
+  CURLcode code = CURLE_OK;
+  SET(CURLOPT_NOSIGNAL, 1L);
+  SET(CURLOPT_PROTOCOLS_STR, settings->loopback ? "http" : "https");
+  SET(CURLOPT_FOLLOWLOCATION, 0L);
+  SET(CURLOPT_PATH_AS_IS, 1L);
+  SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+  SET(CURLOPT_SSL_VERIFYPEER, 1L);
+  SET(CURLOPT_SSL_VERIFYHOST, 2L);
+  SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  SET(CURLOPT_HTTP_VERSION, http_version(settings));
+  SET(CURLOPT_PIPEWAIT, settings->http2 ? 1L : 0L);
+  SET(CURLOPT_ACCEPT_ENCODING, "gzip");
+  SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  SET(CURLOPT_USERAGENT, settings->user_agent);
+  SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(settings->connect_timeout));
+  if (settings->ca_file) SET(CURLOPT_CAINFO, settings->ca_file);
+  if (settings->ca_path) SET(CURLOPT_CAPATH, settings->ca_path);
+  if (settings->proxy) SET(CURLOPT_PROXY, settings->proxy);
+  if (settings->no_proxy) SET(CURLOPT_NOPROXY, settings->no_proxy);
+  /* What goes to loopback in plain text must not leave through a proxy. */
+  if (settings->loopback) SET(CURLOPT_NOPROXY, "*");
+  return code;
+}
+
+static enum cs_status status_of(CURLcode code) {
+  return code == CURLE_OK ? CS_OK : CS_NO_MEMORY;
+}
+
+enum cs_status cs_transport_open(const struct cs_transport *transport,
+                                 struct cs_request *request) {
+  CURL *handle = curl_easy_init();
+  if (!handle) return CS_NO_MEMORY;
+  request->handle = handle;
+  request->configured = -1;
+  request->configured_timeout = -1;
+  cs_buffer_init(&request->answer, transport->settings.max_response_bytes);
+  cs_buffer_init(&request->head, MAX_HEAD_BYTES);
+  CURLcode code = set_policy(handle, &transport->settings);
+  if (code == CURLE_OK) code = set_callbacks(handle, transport->settings.poller, request);
+  return status_of(code);
+}
+
+void cs_transport_close(struct cs_request *request) {
+  if (request->handle) curl_easy_cleanup(request->handle);
+  request->handle = NULL;
+  cs_buffer_free(&request->answer);
+  cs_buffer_free(&request->head);
+}
+
+static const char *method_name(enum cs_verb verb) {
+  static const char *const names[] = {
+    [CS_GET] = "GET", [CS_POST] = "POST", [CS_PUT] = "PUT",
+    [CS_PATCH] = "PATCH", [CS_DELETE] = "DELETE"};
+  return names[verb];
+}
+
+/* POST, PUT and PATCH have a body, if only an empty one (RFC 9110 8.6). */
+static bool sends_body(const struct cs_request *request) {
+  return request->has_body || (request->verb != CS_GET && request->verb != CS_DELETE);
+}
+
+/* What only changes when a handle serves another kind of request than before. */
+static CURLcode set_method(CURL *handle, const struct cs_transport *transport,
+                           const struct cs_request *request) {
+  CURLcode code = CURLE_OK;
+  SET(CURLOPT_HTTPHEADER,
+      request->has_body ? transport->with_body : transport->without_body);
+  if (!sends_body(request)) SET(CURLOPT_HTTPGET, 1L);
+  SET(CURLOPT_CUSTOMREQUEST, method_name(request->verb));
+  return code;
+}
+
+static void forget_last_attempt(struct cs_request *request) {
+  request->sent = request->restarted = request->head_complete = false;
+  request->status = 0;
+  request->overflow = CS_OK;
+  request->retry_after_text[0] = request->error_text[0] = '\0';
+  request->retry_after = -1;
+  request->truncated = false;
+  request->failure = (struct cs_failure){.kind = CS_NO_FAILURE};
+  cs_buffer_clear(&request->head);
+  cs_buffer_clear(&request->answer);
+}
+
+enum cs_status cs_transport_prepare(const struct cs_transport *transport,
+                                    struct cs_request *request, double timeout) {
+  CURL *handle = request->handle;
+  CURLcode code = CURLE_OK;
+  int kind = (int)request->verb * 2 + (request->has_body ? 1 : 0);
+  forget_last_attempt(request);
+  if (kind != request->configured) {
+    code = set_method(handle, transport, request);
+    request->configured = code == CURLE_OK ? kind : -1;
+  }
+  SET(CURLOPT_URL, cs_buffer_text(&request->url));
+  if (sends_body(request)) {
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.length);
+    SET(CURLOPT_POSTFIELDS, cs_buffer_text(&request->body)); /* POST; not copied */
+  }
+  if (timeout < request->configured_timeout || timeout > request->configured_timeout) {
+    SET(CURLOPT_TIMEOUT_MS, milliseconds(timeout));
+    request->configured_timeout = timeout;
+  }
+  return status_of(code);
+}
+
+#undef SET
+
+/* ---- What an ended transfer means ---- */
+
+static enum cs_kind kind_of(CURLcode code, bool *permanent) {
+  switch (code) {
+  case CURLE_OPERATION_TIMEDOUT:
+    return CS_TIMEOUT;
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CIPHER:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_SSL_CRL_BADFILE:
+  case CURLE_SSL_INVALIDCERTSTATUS:
+  case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+  case CURLE_SSL_ENGINE_NOTFOUND:
+  case CURLE_SSL_ENGINE_SETFAILED:
+  case CURLE_SSL_ENGINE_INITFAILED:
+  case CURLE_USE_SSL_FAILED:
+    *permanent = true;
+    return CS_TLS;
+  case CURLE_SSL_CONNECT_ERROR:
+  case CURLE_SSL_SHUTDOWN_FAILED:
+    return CS_TLS;
+  default:
+    return CS_NETWORK;
+  }
+}
+
+static void fail(struct cs_request *request, enum cs_kind kind, const char *text) {
+  request->failure.kind = kind;
+  (void)snprintf(request->failure.text, sizeof request->failure.text, "%s", text);
+}
+
+static enum cs_outcome answered(struct cs_request *request) {
+  if (request->status >= 200 && request->status < 300) return CS_ANSWERED;
+  request->failure.kind = CS_HTTP;
+  const char *text = request->retry_after_text;
+  if (text[0] != '\0') {
+    request->retry_after = cs_retry_parse_seconds(text);
+    time_t date = request->retry_after < 0 ? curl_getdate(text, NULL) : -1;
+    if (date != -1) {
+      double seconds = difftime(date, time(NULL));
+      request->retry_after = seconds > 0 ? seconds : 0;
+    }
+  }
+  return CS_ANSWERED;
+}
+
+enum cs_outcome cs_transport_finish(struct cs_request *request, int code_) {
+  CURLcode code = (CURLcode)code_;
+  bool read = request->repeat == CS_READ;
+  bool success = request->status >= 200 && request->status < 300;
+  if (request->head_complete && !request->restarted) {
+    /* An error answer counts however the transfer ended: a gateway may answer and hang
+       up before it has read the body. A change that was answered 2xx was done, even if
+       the rest of the answer is lost or too large. */
+    if (code == CURLE_OK || !success) return answered(request);
+    if (!read) {
+      request->truncated = true;
+      return answered(request);
+    }
+  }
+  if (request->overflow == CS_TOO_LARGE) {
+    request->failure.permanent = true;
+    fail(request, CS_TOO_LARGE_ANSWER,
+         request->head_complete ? "the answer is larger than max_response_bytes"
+                                : "the answer's headers are too large");
+    return CS_LOST;
+  }
+  if (request->restarted) {
+    fail(request, CS_NETWORK, "the server closed the connection without an answer");
+    return CS_STALE;
+  }
+  enum cs_kind kind = kind_of(code, &request->failure.permanent);
+  const char *words = request->error_text;
+  fail(request, kind, words[0] ? words : curl_easy_strerror(code));
+  return request->sent ? CS_LOST : CS_NOT_SENT;
+}
+
+/* ---- Base URLs ---- */
+
+static bool is_loopback(const char *host) {
+  return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+         (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
+}
+
+static bool has_part(CURLU *url, CURLUPart part) {
+  char *text = NULL;
+  bool has = curl_url_get(url, part, &text, 0) == CURLUE_OK;
+  curl_free(text);
+  return has;
+}
+
+/* NULL when all is well. */
+static const char *base_problem(CURLU *url, const char *text, bool *loopback) {
+  for (const char *p = text; *p; p++) {
+    if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
+      return "has a space, a control character or a byte beyond ASCII";
+  }
+  if (strpbrk(text, "?#")) return "has a query or a fragment";
+  if (curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+    return "is not a URL";
+  if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
+    return "carries credentials";
+  char *scheme = NULL, *host = NULL;
+  const char *problem = "is not a URL";
+  if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+      curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+    bool https = strcmp(scheme, "https") == 0;
+    *loopback = strcmp(scheme, "http") == 0 && is_loopback(host);
+    problem = https || *loopback ? NULL : "is neither https nor http to loopback";
+  }
+  curl_free(scheme);
+  curl_free(host);
+  return problem;
+}
+
+enum cs_status cs_transport_check_base(const char *text, struct cs_buffer *checked,
+                                       bool *loopback, const char **problem) {
+  CURLU *url = curl_url();
+  if (!url) return CS_NO_MEMORY;
+  *problem = base_problem(url, text, loopback);
+  enum cs_status status = CS_INVALID;
+  if (!*problem) {
+    char *whole = NULL;
+    status = CS_NO_MEMORY;
+    if (curl_url_get(url, CURLUPART_URL, &whole, 0) == CURLUE_OK) {
+      size_t length = strlen(whole);
+      while (length > 0 && whole[length - 1] == '/') length--;
+      status = cs_buffer_append(checked, whole, length);
+    }
+    curl_free(whole);
+  }
+  curl_url_cleanup(url);
+  return status;
+}
+
+/* ---- The library ---- */
+
+/* curl_version() writes into a static buffer; this does not. */
+void cs_transport_user_agent(char *text, size_t size, const char *app) {
+  const char *curl = curl_version_info(CURLVERSION_NOW)->version;
+  (void)snprintf(text, size, "lua-cipherscale/%s libcurl/%s%s%s", cs_version, curl,
+                 app ? " " : "", app ? app : "");
+}
+
+enum cs_status cs_transport_global_init(void) {
+  return status_of(curl_global_init(CURL_GLOBAL_DEFAULT));
+}
