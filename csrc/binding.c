@@ -20,7 +20,6 @@ struct call {
   struct cs_client *client;
   const struct cs_endpoint *row;
   struct cs_request *request;
-  char name[64]; /* "users.invite", for messages */
 };
 
 /* ---- Arguments ---- */
@@ -82,7 +81,7 @@ static int write_path(lua_State *L, const struct call *call) {
     rest = cursor;
   }
   if (status == CS_OK) status = cs_buffer_append_text(url, rest);
-  cs_shape_check(L, call->name, status, "id");
+  cs_shape_check(L, call->row->call, status, "id");
   return n;
 }
 
@@ -114,20 +113,20 @@ static int prepare(lua_State *L) {
   int options = ++n;
   while (given > n && lua_isnil(L, given + 1)) given--;
   if (given > n) {
-    return luaL_error(L, "%s: at most %d arguments expected, got %d", call->name, n,
+    return luaL_error(L, "%s: at most %d arguments expected, got %d", call->row->call, n,
                       given);
   }
   lua_settop(L, n + 2); /* absent ones are nil; so is one behind the last */
-  if (row->query) cs_shape_write_query(L, call->name, fields + 1, row->query, &request->url);
+  if (row->query) cs_shape_write_query(L, call->row->call, fields + 1, row->query, &request->url);
   request->has_body = row->body != NULL;
   if (row->body) {
     int table = fields ? fields + 1 : n + 2;
-    cs_shape_write_body(L, call->name, table, first_positional + 1, row->body,
+    cs_shape_write_body(L, call->row->call, table, first_positional + 1, row->body,
                         &request->body);
   }
   struct cs_call_options merged = call->client->defaults;
   bool has_options = !lua_isnil(L, options + 1);
-  if (has_options) cs_options_read_call(L, call->name, options + 1, &merged);
+  if (has_options) cs_options_read_call(L, call->row->call, options + 1, &merged);
   request->timeout = merged.timeout;
   request->total_timeout = merged.total_timeout;
   request->max_retries = merged.max_retries;
@@ -256,7 +255,6 @@ static int call_method(lua_State *L) {
   struct cs_request *request = cs_engine_take(client->engine);
   if (!request) return luaL_error(L, "not enough memory");
   struct call call = {.client = client, .row = row, .request = request};
-  (void)snprintf(call.name, sizeof call.name, "%s.%s", row->resource, row->name);
   if (call_prepare(L, &call) != LUA_OK) {
     cs_engine_give(client->engine, request);
     return cs_error_raise_at(L, 1);

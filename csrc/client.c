@@ -162,7 +162,7 @@ static int client_tostring(lua_State *L) {
 static void push_event(lua_State *L, const struct cs_event *event) {
   const struct cs_endpoint *row = &cs_endpoints[event->operation];
   lua_createtable(L, 0, 10);
-  lua_pushfstring(L, "%s.%s", row->resource, row->name);
+  lua_pushstring(L, row->call);
   lua_setfield(L, -2, "operation");
   lua_pushstring(L, cs_error_method_name(row->verb));
   lua_setfield(L, -2, "method");

@@ -10,6 +10,8 @@
 #define lua_newuserdatauv(L, size, values) lua_newuserdata(L, size)
 #define lua_setiuservalue(L, index, n) lua_setuservalue(L, index)
 #define lua_getiuservalue(L, index, n) lua_getuservalue(L, index)
+#define luaL_argexpected(L, condition, argument, name) \
+  luaL_argcheck(L, condition, argument, name " expected")
 #endif
 
 #endif

@@ -9,48 +9,52 @@ const struct cs_resource cs_resources[] = {
 
 const int cs_resource_count = sizeof cs_resources / sizeof *cs_resources;
 
+#define METHOD(r, n) .resource = r, .name = n, .call = r "." n
+
 /* clang-format off: a row reads as a table */
 const struct cs_endpoint cs_endpoints[] = {
-  { .resource = "users", .name = "page", .verb = CS_GET,
+  { METHOD("users", "page"), .verb = CS_GET,
     .path = "/tenants/users", .query = cs_fields_page,
     .repeat = CS_READ, .result = CS_PAGE,
     .doc = "One page of the users, with its metadata." },
 
-  { .resource = "users", .name = "get", .verb = CS_GET,
+  { METHOD("users", "get"), .verb = CS_GET,
     .path = "/tenants/users/{id}",
     .repeat = CS_READ, .result = CS_VALUE,
     .doc = "One user with roles, groups and devices." },
 
-  { .resource = "users", .name = "reactivate", .verb = CS_POST,
+  { METHOD("users", "reactivate"), .verb = CS_POST,
     .path = "/tenants/users/{id}/reactivate",
     .repeat = CS_REPEATABLE, .result = CS_VALUE,
     .doc = "Gives a deactivated user access again; returns the user." },
 
-  { .resource = "users", .name = "invite", .verb = CS_POST,
+  { METHOD("users", "invite"), .verb = CS_POST,
     .path = "/tenants/users/{id}/invite",
     .repeat = CS_ONCE, .result = CS_NOTHING,
     .doc = "Mails a new invitation to a user whose invitation is pending." },
 
-  { .resource = "users", .name = "roles", .verb = CS_GET,
+  { METHOD("users", "roles"), .verb = CS_GET,
     .path = "/tenants/users/{id}/roles", .query = cs_fields_roles_of,
     .repeat = CS_READ, .result = CS_LIST_OF,
     .doc = "The roles of one user, given directly and inherited from groups." },
 
-  { .resource = "users", .name = "update_roles", .verb = CS_PATCH,
+  { METHOD("users", "update_roles"), .verb = CS_PATCH,
     .path = "/tenants/users/{id}/roles", .body = cs_fields_role_changes,
     .repeat = CS_REPEATABLE, .result = CS_NOTHING,
     .doc = "Adds and removes direct roles of one user." },
 
-  { .resource = "users", .name = "add_to_group", .verb = CS_POST,
+  { METHOD("users", "add_to_group"), .verb = CS_POST,
     .path = "/tenants/users/{id}/groups", .body = cs_fields_group_of,
     .repeat = CS_REPEATABLE, .settled = 409, .result = CS_NOTHING,
     .doc = "Makes a user a member of a group, which may bring further roles." },
 
-  { .resource = "roles", .name = "list", .verb = CS_GET,
+  { METHOD("roles", "list"), .verb = CS_GET,
     .path = "/tenants/roles",
     .repeat = CS_READ, .result = CS_LIST_OF,
     .doc = "The built-in and custom roles of the tenant." },
 };
 /* clang-format on */
+
+#undef METHOD
 
 const int cs_endpoint_count = sizeof cs_endpoints / sizeof *cs_endpoints;

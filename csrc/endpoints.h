@@ -20,6 +20,7 @@ enum cs_result {
 
 struct cs_endpoint {
   const char *resource, *name; /* client.<resource>:<name> */
+  const char *call;            /* both: "users.invite" */
   enum cs_verb verb;
   const char *path; /* as in the contract, with {parameters} */
   const struct cs_field *query, *body; /* NULL for none */

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "forked.h"
 #include "pace.h"
 #include "retry.h"
 
@@ -23,12 +23,12 @@ enum {
 
 struct cs_engine {
   struct cs_engine_settings settings;
-  pid_t owner; /* the process that may touch the multi handle */
+  struct cs_fork_mark mark; /* a child may not touch the multi handle */
   bool closed;
   CURLM *multi;
   struct cs_transport *transport;
   struct cs_poller poller;
-  double timer; /* when libcurl wants to be called; negative for never */
+  double timer; /* when libcurl wants to be called: negative for never, 0 for at once */
   struct cs_list idle, held, queued, active, waiting, done;
   struct cs_pace pace;
   int budget;
@@ -108,7 +108,7 @@ static int on_socket(CURL *handle, curl_socket_t socket, int what, void *engine_
 static int on_timer(CURLM *multi, long ms, void *engine_) {
   struct cs_engine *engine = engine_;
   (void)multi;
-  engine->timer = ms < 0 ? -1 : cs_engine_now() + (double)ms * 1e-3;
+  engine->timer = ms < 0 ? -1 : ms == 0 ? 0 : cs_engine_now() + (double)ms * 1e-3;
   return 0;
 }
 
@@ -129,7 +129,7 @@ static uint64_t seed(const struct cs_engine *engine) {
   struct timespec t = {0};
   (void)clock_gettime(CLOCK_REALTIME, &t);
   uint64_t bits = (uint64_t)t.tv_nsec ^ ((uint64_t)t.tv_sec << 30) ^
-                  (uint64_t)(uintptr_t)engine ^ ((uint64_t)getpid() << 44);
+                  (uint64_t)(uintptr_t)engine ^ ((uint64_t)engine->mark.owner << 44);
   return bits ? bits : 1;
 }
 
@@ -146,7 +146,7 @@ struct cs_engine *cs_engine_new(const struct cs_engine_settings *settings) {
   struct cs_engine *engine = calloc(1, sizeof *engine);
   if (!engine) return NULL;
   engine->settings = *settings;
-  engine->owner = getpid();
+  cs_fork_mark_set(&engine->mark);
   engine->timer = -1;
   engine->budget = CS_RETRY_BUDGET;
   engine->random = seed(engine);
@@ -169,7 +169,7 @@ struct cs_engine *cs_engine_new(const struct cs_engine_settings *settings) {
 }
 
 bool cs_engine_usable(const struct cs_engine *engine) {
-  return !engine->closed && engine->owner == getpid();
+  return !engine->closed && !cs_forked(&engine->mark);
 }
 
 static void free_request(struct cs_request *request) {
@@ -207,7 +207,7 @@ static void end(struct cs_engine *engine, struct cs_request *request, enum cs_ki
 void cs_engine_close(struct cs_engine *engine) {
   if (engine->closed) return;
   engine->closed = true;
-  if (engine->owner != getpid()) return;
+  if (cs_forked(&engine->mark)) return;
   struct cs_list *lists[] = {&engine->queued, &engine->active, &engine->waiting};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
     while (lists[i]->first)
@@ -223,12 +223,13 @@ void cs_engine_free(struct cs_engine *engine) {
   cs_engine_close(engine);
   /* A child after fork shares the parent's connections: ending them here would send
      TLS alerts on the parent's behalf. Its copy of the memory goes with the process. */
-  if (engine->owner != getpid()) return;
+  if (cs_forked(&engine->mark)) return;
   free_list(&engine->held);
   free_list(&engine->done);
   cs_poller_close(&engine->poller);
   cs_transport_free(engine->transport);
   free(engine->events);
+  cs_fork_mark_clear(&engine->mark);
   free(engine);
 }
 
@@ -253,7 +254,7 @@ struct cs_request *cs_engine_take(struct cs_engine *engine) {
 void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
   if (!cs_engine_usable(engine)) {
     /* The handle may not be touched in a forked child; the list goes with the engine. */
-    if (engine->owner == getpid()) free_request(request);
+    if (!cs_forked(&engine->mark)) free_request(request);
     return;
   }
   cs_buffer_clear(&request->url);
@@ -296,7 +297,7 @@ struct cs_request *cs_engine_next_done(struct cs_engine *engine) {
 void cs_engine_cancel(struct cs_engine *engine, struct cs_request *request) {
   bool pending = request->list == &engine->queued || request->list == &engine->active ||
                  request->list == &engine->waiting;
-  if (!pending || engine->owner != getpid()) return;
+  if (!pending || cs_forked(&engine->mark)) return;
   end(engine, request, CS_CANCELLED, "the call was cancelled");
 }
 
@@ -428,7 +429,8 @@ static void act(struct cs_engine *engine, curl_socket_t socket, int mask) {
 }
 
 static void run_timer(struct cs_engine *engine) {
-  if (engine->timer < 0 || engine->timer > cs_engine_now()) return;
+  if (engine->timer < 0) return;
+  if (engine->timer > 0 && engine->timer > cs_engine_now()) return;
   engine->timer = -1;
   act(engine, CURL_SOCKET_TIMEOUT, 0);
 }

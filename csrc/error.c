@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* See error.h. */
-#define _GNU_SOURCE /* memmem */
 #include "error.h"
 
 #include <stdio.h>
@@ -30,14 +29,42 @@ const char *cs_error_method_name(enum cs_verb verb) {
   return names[verb];
 }
 
+static int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/* How many bytes at p spell the character: itself, or escaped as in JSON (\/, \u002f) or
+   in a URL (%2F); 0 when they do not. */
+static size_t spelling(const char *p, const char *end, char c) {
+  size_t prefix = 0;
+  if (*p == c) return 1;
+  if (*p == '\\' && end - p >= 2 && p[1] == c) return 2;
+  if (*p == '%') prefix = 1;
+  if (end - p >= 4 && memcmp(p, "\\u00", 4) == 0) prefix = 4;
+  if (prefix == 0 || (size_t)(end - p) < prefix + 2) return 0;
+  int high = hex_value(p[prefix]), low = hex_value(p[prefix + 1]);
+  return high >= 0 && low >= 0 && high * 16 + low == c ? prefix + 2 : 0;
+}
+
+static size_t match(const char *p, const char *end, const char *key) {
+  const char *start = p;
+  for (; *key; key++) {
+    size_t n = p < end ? spelling(p, end, *key) : 0;
+    if (n == 0) return 0;
+    p += n;
+  }
+  return (size_t)(p - start);
+}
+
 void cs_error_blank(char *text, size_t length, const char *key) {
-  size_t n = strlen(key);
-  if (n < KEY_WORTH_BLANKING || !text) return;
-  char *found;
-  while (length >= n && (found = memmem(text, length, key, n))) {
-    memset(found, '*', n);
-    length -= (size_t)(found + n - text);
-    text = found + n;
+  if (!text || strlen(key) < KEY_WORTH_BLANKING) return;
+  const char *end = text + length;
+  for (char *p = text; p < end; p++) {
+    size_t n = match(p, end, key);
+    if (n > 0) memset(p, '*', n);
   }
 }
 
@@ -222,8 +249,7 @@ static void push_record(lua_State *L, enum cs_kind kind, const struct cs_endpoin
   luaL_setmetatable(L, type_name);
   set_string(L, "kind", cs_error_kind_name(kind));
   if (row) {
-    lua_pushfstring(L, "%s.%s", row->resource, row->name);
-    lua_setfield(L, -2, "operation");
+    set_string(L, "operation", row->call);
     set_string(L, "method", cs_error_method_name(row->verb));
   }
   if (message) set_string(L, "message", message);

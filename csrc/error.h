@@ -32,7 +32,7 @@ const char *cs_error_kind_name(enum cs_kind kind);
 /* "GET" … */
 const char *cs_error_method_name(enum cs_verb verb);
 
-/* Overwrites every occurrence of the key with asterisks. */
+/* Overwrites every occurrence of the key with asterisks, escaped ones, too. */
 void cs_error_blank(char *text, size_t length, const char *key);
 
 /* Pushes "unknown <what> '<name>'", with the nearest of `count` known names. */

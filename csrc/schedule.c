@@ -1,86 +1,144 @@
 /* SPDX-License-Identifier: MIT */
-/* See schedule.h. A request is known to Lua as a light userdata, valid from leave until
-   deliver. */
+/* See schedule.h. A request is known to Lua as a light userdata, valid from when
+   resume gives it until resume or deliver takes it. */
 #include "schedule.h"
 
 #include "binding.h"
 #include "client.h"
 #include "wait.h"
 
-static struct cs_client *check_open(lua_State *L) {
-  struct cs_client *client = cs_client_check(L, 1);
-  luaL_argcheck(L, client->engine != NULL, 1, "the client is closed");
-  return client;
+/* The client is the upvalue of every function here, except create and now. */
+#define CLIENT lua_upvalueindex(1)
+
+static struct cs_client *client_of(lua_State *L) {
+  return lua_touserdata(L, CLIENT);
 }
 
-/* enter(client, coroutine or nil, cancelled): that coroutine is the task from now on. */
-static int schedule_enter(lua_State *L) {
-  struct cs_client *client = check_open(L);
-  client->task = lua_tothread(L, 2);
-  client->task_cancelled = lua_toboolean(L, 3) != 0;
-  return 0;
-}
-
-/* leave(client) -> the request that the task waits for, or nil */
-static int schedule_leave(lua_State *L) {
-  struct cs_client *client = check_open(L);
-  struct cs_request *request = client->parked;
-  client->task = NULL;
-  client->parked = NULL;
-  if (!request) return 0;
-  cs_engine_submit(client->engine, request);
-  lua_pushlightuserdata(L, request);
+/* create(fn, …) -> a coroutine that will run fn(…) */
+static int schedule_create(lua_State *L) {
+  int n = lua_gettop(L);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_State *task = lua_newthread(L);
+  luaL_argcheck(L, lua_checkstack(task, n), 1, "too many arguments");
+  lua_insert(L, 1);
+  lua_xmove(L, task, n);
   return 1;
 }
 
-/* step(client, seconds): waits until something is done, at most that long. */
-static int schedule_step(lua_State *L) {
-  struct cs_client *client = check_open(L);
-  double seconds = (double)luaL_checknumber(L, 2);
-  struct cs_wait wait = cs_wait_begin(L);
-  cs_wait_step(L, 1, client, &wait, seconds);
+/* running() -> whether this code is the task that was resumed last, and may yield */
+static int schedule_running(lua_State *L) {
+  struct cs_client *client = client_of(L);
+  lua_pushboolean(L, client->task == L && lua_isyieldable(L));
+  return 1;
+}
+
+/* Puts what the task will find: its arguments at the start, else the answer of its call. */
+static int push_values(lua_State *L, struct cs_client *client, lua_State *task,
+                       struct cs_request *request) {
+  if (lua_status(task) == LUA_OK) return lua_gettop(task) - 1;
+  if (!request) return 0;
+  cs_binding_fetch_response(L, CLIENT, request);
+  int n = cs_binding_deliver(L, client, request, lua_isnil(L, -1) ? 0 : -1);
+  luaL_argcheck(L, lua_checkstack(task, n), 1, "stack overflow");
+  lua_xmove(L, task, n);
+  return n;
+}
+
+/* Pushes a table of the values on top of the task's stack, with their number as `n`. */
+static int push_results(lua_State *L, lua_State *task, int n) {
+  lua_createtable(L, n, 1);
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, "n");
+  for (int i = n; i > 0; i--) {
+    lua_xmove(task, L, 1);
+    lua_rawseti(L, -2, i);
+  }
+  return 1;
+}
+
+/* resume(coroutine, cancelled, outer coroutine or nil, request or nil): resumes a task,
+   with the answer to its request if there is one. Gives
+     request         it waits for the answer to this one, which is submitted now
+     false           it has yielded for another reason
+     true, results   it has returned; results are nil, or a table with n
+     nil, error      it has raised */
+static int schedule_resume(lua_State *L) {
+  struct cs_client *client = client_of(L);
+  lua_State *task = lua_tothread(L, 1), *outer = lua_tothread(L, 3);
+  luaL_argexpected(L, task != NULL, 1, "coroutine");
+  bool outer_cancelled = client->task_cancelled;
+  bool cancelled = lua_toboolean(L, 2) != 0;
+  int n = push_values(L, client, task, lua_touserdata(L, 4));
+  lua_settop(L, 1);
+  client->task = task;
+  client->task_cancelled = cancelled;
+  int status = lua_resume(task, L, n, &n);
+  struct cs_request *parked = client->parked;
+  client->parked = NULL;
+  client->task = outer;
+  client->task_cancelled = outer_cancelled;
+  if (status == LUA_YIELD) {
+    lua_pop(task, n);
+    if (parked) {
+      cs_engine_submit(client->engine, parked);
+      lua_pushlightuserdata(L, parked);
+    } else {
+      lua_pushboolean(L, 0);
+    }
+    return 1;
+  }
+  if (status != LUA_OK) {
+    lua_pushnil(L);
+    lua_xmove(task, L, 1);
+    return 2;
+  }
+  lua_pushboolean(L, 1);
+  return n > 0 ? 1 + push_results(L, task, n) : 1;
+}
+
+/* reset(): no task is running; after an interrupt. */
+static int schedule_reset(lua_State *L) {
+  struct cs_client *client = client_of(L);
+  client->task = NULL;
+  client->task_cancelled = false;
   return 0;
 }
 
-/* next_done(client) -> a request that is done, or nil */
+/* step(seconds): waits until something is done, at most that long. */
+static int schedule_step(lua_State *L) {
+  struct cs_client *client = client_of(L);
+  double seconds = (double)luaL_checknumber(L, 1);
+  struct cs_wait wait = cs_wait_begin(L);
+  cs_wait_step(L, CLIENT, client, &wait, seconds);
+  return 0;
+}
+
+/* next_done() -> a request that is done, or nil */
 static int schedule_next_done(lua_State *L) {
-  struct cs_client *client = check_open(L);
+  struct cs_client *client = client_of(L);
   struct cs_request *request = cs_engine_next_done(client->engine);
   if (!request) return 0;
   lua_pushlightuserdata(L, request);
   return 1;
 }
 
-/* deliver(client, request) -> what the call returns */
+/* deliver(request) -> what the call returns */
 static int schedule_deliver(lua_State *L) {
-  struct cs_client *client = check_open(L);
-  luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
-  struct cs_request *request = lua_touserdata(L, 2);
-  cs_binding_fetch_response(L, 1, request);
+  struct cs_client *client = client_of(L);
+  luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
+  struct cs_request *request = lua_touserdata(L, 1);
+  cs_binding_fetch_response(L, CLIENT, request);
   return cs_binding_deliver(L, client, request, lua_isnil(L, -1) ? 0 : -1);
 }
 
-/* cancel(client, request): ends it with the failure "cancelled". True when next_done will
+/* cancel(request): ends it with the failure "cancelled". True when next_done will
    still give it, false when it has been taken from there already. */
 static int schedule_cancel(lua_State *L) {
-  struct cs_client *client = check_open(L);
-  luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
-  struct cs_request *request = lua_touserdata(L, 2);
+  struct cs_client *client = client_of(L);
+  luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
+  struct cs_request *request = lua_touserdata(L, 1);
   cs_engine_cancel(client->engine, request);
   lua_pushboolean(L, cs_engine_is_done(client->engine, request));
-  return 1;
-}
-
-/* in_use(client) -> how many requests are with callers, queued, active, waiting or done;
-   for specs. */
-static int schedule_in_use(lua_State *L) {
-  lua_pushinteger(L, cs_engine_in_use(check_open(L)->engine));
-  return 1;
-}
-
-/* limit(client) -> max_in_flight */
-static int schedule_limit(lua_State *L) {
-  lua_pushinteger(L, cs_client_check(L, 1)->max_in_flight);
   return 1;
 }
 
@@ -89,12 +147,36 @@ static int schedule_now(lua_State *L) {
   return 1;
 }
 
+/* schedule(client) -> the functions above for one client, and `limit`, its max_in_flight */
+static int schedule(lua_State *L) {
+  static const luaL_Reg functions[] = {
+    {"resume", schedule_resume}, {"running", schedule_running},
+    {"reset", schedule_reset},   {"step", schedule_step},
+    {"cancel", schedule_cancel}, {"next_done", schedule_next_done},
+    {"deliver", schedule_deliver}, {NULL, NULL}};
+  struct cs_client *client = cs_client_check(L, 1);
+  lua_settop(L, 1);
+  lua_createtable(L, 0, 8);
+  lua_pushvalue(L, 1);
+  luaL_setfuncs(L, functions, 1);
+  lua_pushinteger(L, client->max_in_flight);
+  lua_setfield(L, -2, "limit");
+  return 1;
+}
+
+/* in_use(client) -> how many requests are with callers, queued, active, waiting or done;
+   for specs. */
+static int schedule_in_use(lua_State *L) {
+  struct cs_client *client = cs_client_check(L, 1);
+  lua_pushinteger(L, client->engine ? cs_engine_in_use(client->engine) : 0);
+  return 1;
+}
+
 void cs_schedule_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"enter", schedule_enter},     {"leave", schedule_leave},
-    {"step", schedule_step},       {"next_done", schedule_next_done},
-    {"deliver", schedule_deliver}, {"cancel", schedule_cancel},
-    {"in_use", schedule_in_use},   {"limit", schedule_limit},
-    {"now", schedule_now},         {NULL, NULL}};
+    {"schedule", schedule}, {"create", schedule_create}, {"in_use", schedule_in_use},
+    {"now", schedule_now},  {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }
+
+#undef CLIENT

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the scheduler of lua/cipherscale/tasks.lua needs from C. It resumes a task between
- * enter and leave; a call in the task parks its request and yields; leave submits it. So a
- * yield that cannot happen has sent nothing.
+ * What lua/cipherscale/scheduler.lua needs from C. A call in a task parks its request and
+ * yields; resume submits it when the yield has happened. So a yield that cannot happen has
+ * sent nothing.
  */
 #ifndef CS_SCHEDULE_H
 #define CS_SCHEDULE_H

@@ -166,24 +166,26 @@ static const char *field_name(const void *fields, int i) {
   return ((const struct cs_field *)fields)[i].name;
 }
 
+static int complain_key(lua_State *L, const struct place *place,
+                        const struct cs_field *fields, int key) {
+  push_path(L, place);
+  const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
+  if (lua_type(L, key) != LUA_TSTRING) {
+    return luaL_error(L, "%s: %s%sfield names expected, got a key of type %s",
+                      call_of(place), path, colon, luaL_typename(L, key));
+  }
+  int count = 0;
+  while (fields[count].name) count++;
+  const char *text = cs_error_push_unknown(L, "field", lua_tostring(L, key), field_name,
+                                           fields, count);
+  return luaL_error(L, "%s: %s%s%s", call_of(place), path, colon, text);
+}
+
 /* Checks the key on top of the stack. */
 static void check_key(lua_State *L, const struct place *place,
                       const struct cs_field *fields) {
-  const char *path = (push_path(L, place), lua_tostring(L, -1));
-  const char *colon = path[0] ? ": " : "";
-  if (lua_type(L, -2) != LUA_TSTRING) {
-    (void)luaL_error(L, "%s: %s%sfield names expected, got a key of type %s",
-                     call_of(place), path, colon, luaL_typename(L, -2));
-  }
-  const char *name = lua_tostring(L, -2);
-  if (!find_field(fields, name)) {
-    int count = 0;
-    while (fields[count].name) count++;
-    const char *text =
-      cs_error_push_unknown(L, "field", name, field_name, fields, count);
-    (void)luaL_error(L, "%s: %s%s%s", call_of(place), path, colon, text);
-  }
-  lua_pop(L, 1);
+  if (lua_type(L, -1) != LUA_TSTRING || !find_field(fields, lua_tostring(L, -1)))
+    (void)complain_key(L, place, fields, lua_gettop(L));
 }
 
 /* Calls `check` with each key on top of the stack, in the order of pairs(). */

@@ -18,10 +18,13 @@
 struct cs_transport {
   struct cs_transport_settings settings; /* its strings are the copies in `owned` */
   char *owned[5];
-  struct curl_slist *without_body, *with_body; /* request headers */
+  struct curl_slist *without_body, *with_body, *with_large_body; /* request headers */
 };
 
-enum { MAX_HEAD_BYTES = 64 * 1024 };
+enum {
+  MAX_HEAD_BYTES = 64 * 1024,
+  LARGE_BODY = 32 * 1024 /* far below libcurl's own threshold for Expect, 1 MiB */
+};
 
 /* ---- Callbacks: plain memory only ---- */
 
@@ -129,13 +132,14 @@ static bool add_header(struct curl_slist **list, const char *line) {
   return true;
 }
 
-/* "Name:" without a value keeps libcurl from sending that header. */
 static bool make_headers(struct curl_slist **list, const char *key_line,
                          const char *content_type) {
   return add_header(list, key_line) && add_header(list, "Accept: application/json") &&
-         add_header(list, content_type) && add_header(list, "Expect:");
+         add_header(list, content_type);
 }
 
+/* "Name:" without a value keeps libcurl from sending that header. It would send Expect
+   with large bodies only, and a header that is looked through costs time on each call. */
 static bool make_all_headers(struct cs_transport *transport, const char *api_key) {
   struct cs_buffer line;
   cs_buffer_init(&line, 64 * 1024);
@@ -143,7 +147,10 @@ static bool make_all_headers(struct cs_transport *transport, const char *api_key
               cs_buffer_append_text(&line, api_key) == CS_OK &&
               make_headers(&transport->without_body, line.data, "Content-Type:") &&
               make_headers(&transport->with_body, line.data,
-                           "Content-Type: application/json");
+                           "Content-Type: application/json") &&
+              make_headers(&transport->with_large_body, line.data,
+                           "Content-Type: application/json") &&
+              add_header(&transport->with_large_body, "Expect:");
   cs_buffer_free(&line);
   return made;
 }
@@ -177,6 +184,7 @@ void cs_transport_free(struct cs_transport *transport) {
   if (!transport) return;
   curl_slist_free_all(transport->without_body);
   curl_slist_free_all(transport->with_body);
+  curl_slist_free_all(transport->with_large_body);
   for (size_t i = 0; i < sizeof transport->owned / sizeof *transport->owned; i++)
     free(transport->owned[i]);
   free(transport);
@@ -278,12 +286,21 @@ static bool sends_body(const struct cs_request *request) {
   return request->has_body || (request->verb != CS_GET && request->verb != CS_DELETE);
 }
 
+static bool is_large(const struct cs_request *request) {
+  return request->body.length > LARGE_BODY;
+}
+
+static struct curl_slist *headers_for(const struct cs_transport *transport,
+                                      const struct cs_request *request) {
+  if (!request->has_body) return transport->without_body;
+  return is_large(request) ? transport->with_large_body : transport->with_body;
+}
+
 /* What only changes when a handle serves another kind of request than before. */
 static CURLcode set_method(CURL *handle, const struct cs_transport *transport,
                            const struct cs_request *request) {
   CURLcode code = CURLE_OK;
-  SET(CURLOPT_HTTPHEADER,
-      request->has_body ? transport->with_body : transport->without_body);
+  SET(CURLOPT_HTTPHEADER, headers_for(transport, request));
   if (!sends_body(request)) SET(CURLOPT_HTTPGET, 1L);
   SET(CURLOPT_CUSTOMREQUEST, method_name(request->verb));
   return code;
@@ -305,7 +322,7 @@ enum cs_status cs_transport_prepare(const struct cs_transport *transport,
                                     struct cs_request *request, double timeout) {
   CURL *handle = request->handle;
   CURLcode code = CURLE_OK;
-  int kind = (int)request->verb * 2 + (request->has_body ? 1 : 0);
+  int kind = (int)request->verb * 3 + request->has_body + is_large(request);
   forget_last_attempt(request);
   if (kind != request->configured) {
     code = set_method(handle, transport, request);

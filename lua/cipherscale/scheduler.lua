@@ -1,58 +1,67 @@
 -- SPDX-License-Identifier: MIT
--- The loop behind tasks.lua. A call in a task parks its request and yields; the loop
--- submits it, and resumes the task with the answer.
+-- The loop behind tasks.lua. A call in a task parks its request and yields; the core
+-- submits it, and the loop resumes the task with the answer.
 --
--- Slots bound how many tasks are under way. A task that waits in spawn or wait holds none:
--- a spawner at the bound hands its own slot to the new task, so tasks that spawn tasks
--- cannot starve each other.
+-- Slots bound how many tasks are under way. A spawner at the bound hands its slot to the new
+-- task and waits for another, so tasks that spawn tasks cannot starve each other. A task that
+-- waits for others gives its slot up, and goes on without one.
 --
 -- An interrupt (Ctrl-C) can raise at any instruction of the loop, so nothing relies on two
 -- statements being done together: `recover` puts together what is left.
 
 local core = require "cipherscale.core"
 
-local unpack = table.unpack or unpack
-local can_yield = coroutine.isyieldable or function() return true end
+local yield = coroutine.yield
 local close_coroutine = coroutine.close or function() end
 
 local Task = { __name = "cipherscale.task" }
 local Scheduler = {}
 Scheduler.__index = Scheduler
 
-local function pack(...)
-  return { n = select("#", ...), ... }
+local NO_RESULTS = { n = 0 }
+
+local function failure(err)
+  return { n = 2, nil, err }
 end
 
+-- A first-in, first-out queue, linked through the tasks: a task is on one at most.
 local function new_queue()
-  return { first = 1, last = 0 }
+  return { first = false, last = false }
 end
 
-local function push(queue, item)
-  queue.last = queue.last + 1
-  queue[queue.last] = item
+local function push(queue, task)
+  task.next = false
+  if queue.first then
+    queue.last.next = task
+  else
+    queue.first = task
+  end
+  queue.last = task
 end
 
 local function pop(queue)
-  local item = queue[queue.first]
-  if item == nil then return nil end
-  queue[queue.first] = nil
-  queue.first = queue.first + 1
-  return item
+  local task = queue.first
+  if task then queue.first = task.next end
+  return task
 end
 
 local function cancelled_error()
   return core.error { kind = "cancelled", message = "the task was cancelled" }
 end
 
+local function refuse_cancelled(task)
+  if task and task.cancelled then error(cancelled_error(), 0) end
+end
+
 -- Slots ------------------------------------------------------------------------------------
 
-function Scheduler:make_ready(task)
+local function make_ready(self, task)
   task.state = "ready"
   push(self.ready, task)
 end
 
 -- The task goes on as soon as it has a slot.
-function Scheduler:want_slot(task)
+local function want_slot(self, task)
   if not task.has_slot then
     if self.slots <= 0 then
       task.state = "slotless"
@@ -61,16 +70,16 @@ function Scheduler:want_slot(task)
     self.slots = self.slots - 1
     task.has_slot = true
   end
-  self:make_ready(task)
+  make_ready(self, task)
 end
 
-function Scheduler:release_slot(task)
+local function release_slot(self, task)
   if not task.has_slot then return end
   task.has_slot = false
   local heir = self.slots >= 0 and pop(self.slotless)
   if heir then
     heir.has_slot = true
-    self:make_ready(heir)
+    make_ready(self, heir)
   else
     self.slots = self.slots + 1
   end
@@ -78,146 +87,156 @@ end
 
 -- Life of a task ---------------------------------------------------------------------------
 
-function Scheduler:new_group()
-  return { live = 0, tasks = {}, waiters = {} }
+-- The tasks of a group that have not ended are a list, linked through the tasks.
+local function enlist(group, task)
+  local first = group.first
+  task.after = first
+  if first then first.before = task end
+  group.first = task
+  group.live = group.live + 1
 end
 
-function Scheduler:new_task(group, parent, fn, ...)
+local function delist(group, task)
+  local before, after = task.before, task.after
+  if before then before.after = after else group.first = after end
+  if after then after.before = before end
+  task.before, task.after = false, false
+  group.live = group.live - 1
+end
+
+function Scheduler:new_group()
+  local group = { scheduler = self, live = 0, first = false }
+  self.groups[group] = true
+  return group
+end
+
+local function new_task(group, parent, coroutine)
   local task = setmetatable({
-    scheduler = self, group = group, parent = parent, children = 0, waiters = {},
-    state = "new", arguments = pack(...), coroutine = coroutine.create(fn),
+    group = group, parent = parent, coroutine = coroutine, state = "new",
+    has_slot = false, started = false, cancelled = false, request = false, children = 0,
+    waiters = false, on_end = nil, next = false, before = false, after = false,
   }, Task)
   if parent then parent.children = parent.children + 1 end
-  group.live = group.live + 1
-  group.tasks[task] = true
-  self.live[task] = true
+  enlist(group, task)
   return task
 end
 
-function Scheduler:wake(waiters)
-  for i = 1, #waiters do
-    local waiter = waiters[i]
-    waiters[i] = nil
-    self:want_slot(waiter)
-  end
+--- Ends what `wait_for` waits for: a task, or any table.
+function Scheduler:wake_waiters(awaited)
+  local waiters = awaited.waiters
+  awaited.state = "done"
+  for i = 1, waiters and #waiters or 0 do make_ready(self, waiters[i]) end
 end
 
-function Scheduler:finish(task, results)
+local function finish(self, task, results)
   local group, parent = task.group, task.parent
-  task.state, task.done, task.results, task.coroutine = "done", true, results, nil
-  self.live[task] = nil
-  group.tasks[task] = nil
-  group.live = group.live - 1
-  self:release_slot(task)
-  self:wake(task.waiters)
+  task.results, task.coroutine = results, false
+  delist(group, task)
+  release_slot(self, task)
+  if task.waiters then self:wake_waiters(task) end
+  task.state = "done"
+  if task.on_end then task.on_end(results) end
   if parent then
     parent.children = parent.children - 1
     if parent.children == 0 and parent.waits_for_children then
       parent.waits_for_children = nil
-      self:want_slot(parent)
+      make_ready(self, parent)
     end
   end
-  if group.live == 0 then self:wake(group.waiters) end
+  if group.live == 0 then
+    self.groups[group] = nil
+    if group.waiter then make_ready(self, group.waiter) end
+  end
 end
 
 function Scheduler:fail(task, err)
   local cancellation = task.cancelled and type(err) == "table" and err.kind == "cancelled"
   local group = task.group
-  if not cancellation and not group.failed then
-    if type(err) == "string" then err = debug.traceback(task.coroutine, err) end
-    group.failed, group.err = true, err
-    self:finish(task, pack(nil, err))
-    return self:cancel_group(group)
-  end
-  self:finish(task, pack(nil, err))
+  if cancellation or group.failed then return finish(self, task, failure(err)) end
+  if type(err) == "string" then err = debug.traceback(task.coroutine, err) end
+  group.failed, group.err = true, err
+  finish(self, task, failure(err))
+  return self:cancel_group(group)
 end
 
 function Scheduler:cancel(task)
-  if task.done or task.cancelled then return end
+  if task.state == "done" or task.cancelled then return end
   task.cancelled = true
   if task.state == "calling" then
-    core.cancel(self.client, task.request)
+    self.core.cancel(task.request)
   elseif task.inner_group then
     self:cancel_group(task.inner_group) -- its end wakes the task
   elseif task.state == "waiting" then
-    task.waits_for_children = nil
     local waiters = task.waits_among or {}
     for i = #waiters, 1, -1 do
       if waiters[i] == task then table.remove(waiters, i) end
     end
-    self:want_slot(task)
+    task.waits_for_children = nil
+    make_ready(self, task)
   end
 end
 
-function Scheduler:cancel_group(group, but_running)
-  local spared = but_running and self:running()
-  local tasks = {} -- cancelling may end tasks, which changes the set
-  for task in pairs(group.tasks) do tasks[#tasks + 1] = task end
-  for _, task in ipairs(tasks) do
-    if task ~= spared and not (but_running and task == group.main) then self:cancel(task) end
+-- Cancels the tasks of a group, but not the ones that are given.
+function Scheduler:cancel_group(group, spared, also_spared)
+  local tasks, task = {}, group.first -- a copy: cancelling may end tasks
+  while task do
+    tasks[#tasks + 1] = task
+    task = task.after
+  end
+  for _, each in ipairs(tasks) do
+    if each ~= spared and each ~= also_spared then self:cancel(each) end
   end
 end
 
 -- Resuming ---------------------------------------------------------------------------------
 
--- What came back from resuming a task: it ended, raised, or waits for something.
-function Scheduler:settle(task, request, ok, ...)
-  if not ok then return self:fail(task, (...)) end
-  if coroutine.status(task.coroutine) == "dead" then return self:finish(task, pack(...)) end
-  if request then
-    task.state, task.request = "calling", request
-    self.calling[request] = task
-  elseif task.state == "running" then
-    self:make_ready(task) -- it yielded by itself: let others run
+local function resume(self, task)
+  local outer, request = self.current, task.request
+  if task.cancelled and not task.started then -- it never began
+    return finish(self, task, failure(cancelled_error()))
   end
-end
-
-function Scheduler:left(task, previous, ...)
-  local request = core.leave(self.client)
-  self.current = previous
-  if previous then core.enter(self.client, previous.coroutine, previous.cancelled) end
-  return self:settle(task, request, ...)
-end
-
-function Scheduler:resume(task)
-  local previous, request, arguments = self.current, task.request, task.arguments
-  task.state, task.request, task.arguments = "running", nil, nil
-  if arguments and task.cancelled then
-    return self:finish(task, pack(nil, cancelled_error())) -- it never began
-  end
+  task.state, task.request, task.started = "running", false, true
   self.current = task
-  core.enter(self.client, task.coroutine, task.cancelled)
-  if request then
-    return self:left(task, previous,
-      coroutine.resume(task.coroutine, core.deliver(self.client, request)))
-  elseif arguments then
-    return self:left(task, previous,
-      coroutine.resume(task.coroutine, unpack(arguments, 1, arguments.n)))
+  local what, value = self.core_resume(task.coroutine, task.cancelled,
+    outer and outer.coroutine, request)
+  self.current = outer
+  if what == true then return finish(self, task, value or NO_RESULTS) end
+  if what == nil then return self:fail(task, value) end
+  if what then
+    task.state, task.request = "calling", what
+    self.calling[what] = task
+  elseif task.state == "running" then
+    make_ready(self, task) -- it yielded by itself: let others run
   end
-  return self:left(task, previous, coroutine.resume(task.coroutine))
 end
 
-function Scheduler:collect()
-  local request = core.next_done(self.client)
+local function collect(self)
+  local calling, next_done = self.calling, self.core.next_done
+  local request = next_done()
   while request do
-    local task = self.calling[request]
-    self.calling[request] = nil
-    self:make_ready(task)
-    request = core.next_done(self.client)
+    local task = calling[request]
+    calling[request] = nil
+    if task then
+      make_ready(self, task)
+    else
+      self.core.deliver(request) -- its task was lost to an interrupt
+    end
+    request = next_done()
   end
 end
 
 -- Runs tasks until state[field] is `value`.
 function Scheduler:drive(state, field, value)
+  local ready = self.ready
   while state[field] ~= value do
-    local task = pop(self.ready)
+    local task = pop(ready)
     if task then
-      if not task.done then self:resume(task) end
+      resume(self, task)
     else
-      self:collect()
-      if self.ready.first > self.ready.last then
+      collect(self)
+      if not ready.first then
         if not next(self.calling) then error("all tasks wait for each other", 0) end
-        core.step(self.client, 60)
+        self.core.step(60)
       end
     end
   end
@@ -227,26 +246,21 @@ end
 
 -- The task that runs this code, if it may yield here.
 function Scheduler:running()
-  local task = self.current
-  if task and coroutine.running() == task.coroutine and can_yield() then return task end
+  return self.core.running() and self.current or nil
 end
 
-local function refuse_cancelled(task)
-  if task and task.cancelled then error(cancelled_error(), 0) end
-end
-
--- Puts the running task to sleep until somebody calls want_slot for it.
+-- Puts the running task to sleep until somebody makes it ready.
 function Scheduler:sleep(task)
   task.state = "waiting"
-  self:release_slot(task)
-  coroutine.yield()
+  release_slot(self, task)
+  yield()
 end
 
 -- Where the code cannot yield, the others are run from here; the slot is theirs meanwhile.
 function Scheduler:drive_without_slot(state, field, value)
   local holder = self.current
   local had_slot = holder and holder.has_slot
-  if had_slot then self:release_slot(holder) end
+  if had_slot then release_slot(self, holder) end
   self:drive(state, field, value)
   if had_slot then
     holder.has_slot = true
@@ -255,21 +269,22 @@ function Scheduler:drive_without_slot(state, field, value)
 end
 
 function Scheduler:wait_for(task)
-  if task.done then return end
-  local waiter = self:running()
+  if task.state == "done" then return end
   if task == self.current then error("a task cannot wait for itself", 3) end
-  refuse_cancelled(waiter)
-  if not waiter then return self:drive_without_slot(task, "done", true) end
-  task.waiters[#task.waiters + 1] = waiter
-  waiter.waits_among = task.waiters
+  refuse_cancelled(self.current)
+  local waiter = self:running()
+  if not waiter then return self:drive_without_slot(task, "state", "done") end
+  local waiters = task.waiters or {}
+  task.waiters, waiter.waits_among = waiters, waiters
+  waiters[#waiters + 1] = waiter
   self:sleep(waiter)
   waiter.waits_among = nil
   refuse_cancelled(waiter)
 end
 
 function Scheduler:wait_for_children(group)
+  refuse_cancelled(self.current)
   local waiter = self:running()
-  refuse_cancelled(waiter)
   if not waiter then
     return self:drive_without_slot(self.current or group.main, "children", 0)
   end
@@ -279,69 +294,79 @@ function Scheduler:wait_for_children(group)
   refuse_cancelled(waiter)
 end
 
-function Scheduler:spawn(group, fn, ...)
-  local spawner = self:running()
-  refuse_cancelled(self.current)
+--- Starts a coroutine, made by `core.create`, as a task of the group. `on_end(results)`, if
+--- there is one, is called when it has ended, in whatever way.
+function Scheduler:spawn(group, coroutine, on_end)
+  local current = self.current
+  if current and current.cancelled then refuse_cancelled(current) end
   if group.ended then error("the run has ended; nothing can be spawned in it", 3) end
-  local task = self:new_task(group, self.current or group.main, fn, ...)
-  if self.slots <= 0 and spawner and spawner.has_slot then
-    spawner.has_slot, task.has_slot = false, true
-    self:make_ready(task)
-    self:want_slot(spawner)
-    coroutine.yield()
-    refuse_cancelled(spawner)
-  else
-    self:want_slot(task)
+  local task = new_task(group, current or group.main, coroutine)
+  task.on_end = on_end
+  local spawner = self.slots <= 0 and self:running()
+  if not spawner then
+    want_slot(self, task)
+    return task
   end
+  task.has_slot, spawner.has_slot = spawner.has_slot, false
+  want_slot(self, task)
+  want_slot(self, spawner)
+  yield()
+  refuse_cancelled(spawner)
   return task
 end
 
 -- Runs -------------------------------------------------------------------------------------
 
+function Scheduler:forget_all()
+  self.ready, self.slotless, self.slots = new_queue(), new_queue(), self.limit
+  self.current = nil
+  self.core.reset()
+end
+
+function Scheduler:each_live(visit)
+  for group in pairs(self.groups) do
+    local task = group.first
+    while task do
+      local after = task.after
+      visit(task)
+      task = after
+    end
+  end
+end
+
 -- After an interrupt: cancels every task and runs them to their ends; what raises again is
 -- dropped where it stands.
 function Scheduler:recover()
-  local request = core.leave(self.client)
-  local task = self.current
-  self.current = nil
-  self.ready, self.slotless, self.slots = new_queue(), new_queue(), self.limit
-  if request and task then
-    task.state, task.request = "calling", request
-    self.calling[request] = task
-  end
-  for live in pairs(self.live) do
-    live.cancelled, live.has_slot = true, false
-    local pending = live.request
-    if not (pending and core.cancel(self.client, pending)) then
-      if pending then self.calling[pending] = nil end
-      self:make_ready(live)
+  self:forget_all()
+  self:each_live(function(task)
+    local request = task.request
+    task.cancelled, task.has_slot = true, false
+    if not (request and self.core.cancel(request)) then
+      if request then self.calling[request] = nil end
+      make_ready(self, task)
     end
-  end
-  local everything = setmetatable({}, { __index = function()
-    return next(self.live) == nil
-  end })
-  if pcall(self.drive, self, everything, "ended", true) then return end
-  for live in pairs(self.live) do
-    if live.request then core.cancel(self.client, live.request) end
-    close_coroutine(live.coroutine)
-  end
-  self.live, self.calling = {}, {}
-  self.ready, self.slotless, self.slots = new_queue(), new_queue(), self.limit
-  repeat
-    request = core.next_done(self.client)
-    if request then core.deliver(self.client, request) end
-  until not request
+  end)
+  local ended = pcall(function()
+    while next(self.groups) do self:drive(next(self.groups), "live", 0) end
+  end)
+  if ended then return end
+  self:each_live(function(task)
+    if task.request then self.core.cancel(task.request) end
+    close_coroutine(task.coroutine)
+  end)
+  self.groups, self.calling = {}, {}
+  self:forget_all()
+  collect(self)
 end
 
 function Scheduler:run(group, fn, tasks)
-  local caller = self:running()
   refuse_cancelled(self.current)
-  local main = self:new_task(group, nil, fn, tasks)
+  local caller = self:running()
+  local main = new_task(group, nil, core.create(fn, tasks))
   group.main = main
-  self:want_slot(main)
+  want_slot(self, main)
   if caller then
-    group.waiters[1] = caller
-    caller.inner_group = group
+    group.waiter, caller.inner_group = caller, group
     self:sleep(caller)
     caller.inner_group = nil
   elseif self.current then
@@ -365,10 +390,12 @@ local M = { Task = Task }
 --- A scheduler for the tasks of one client.
 ---@param client userdata
 function M.new(client)
+  local scheduling = core.schedule(client)
   return setmetatable({
-    client = client, limit = core.limit(client), slots = core.limit(client),
+    core = scheduling, core_resume = scheduling.resume,
+    limit = scheduling.limit, slots = scheduling.limit,
     ready = new_queue(), slotless = new_queue(),
-    live = {},    -- tasks that have not ended
+    groups = {},  -- runs that have not ended
     calling = {}, -- request -> the task that waits for it
     current = nil,
   }, Scheduler)

@@ -3,8 +3,10 @@
 -- is here, the loop that runs the tasks is scheduler.lua. One scheduler a client; a run is
 -- a group of tasks in it, and ends when all of them have ended.
 
+local core = require "cipherscale.core"
 local scheduler = require "cipherscale.scheduler"
 
+local create = core.create
 local unpack = table.unpack or unpack
 
 local M = {}
@@ -17,15 +19,17 @@ Tasks.__name = "cipherscale.tasks"
 
 local function check_function(fn, n, name)
   if type(fn) ~= "function" then
-    error(("bad argument #%d to '%s' (function expected, got %s)"):format(n, name, type(fn)), 3)
+    error(("bad argument #%d to '%s' (function expected, got %s)")
+      :format(n, name, type(fn)), 3)
   end
 end
 
 local function check_task(self, task, name)
   if type(task) ~= "table" or getmetatable(task) ~= scheduler.Task then
-    error(("bad argument #1 to '%s' (task expected, got %s)"):format(name, type(task)), 3)
+    error(("bad argument #1 to '%s' (task expected, got %s)")
+      :format(name, type(task)), 3)
   end
-  if task.scheduler ~= self.scheduler then
+  if task.group.scheduler ~= self.scheduler then
     error(("bad argument #1 to '%s' (the task of another client)"):format(name), 3)
   end
 end
@@ -34,7 +38,7 @@ end
 ---@return table task
 function Tasks:spawn(fn, ...)
   check_function(fn, 1, "spawn")
-  return self.scheduler:spawn(self.group, fn, ...)
+  return self.scheduler:spawn(self.group, create(fn, ...))
 end
 
 --- Waits for one task and gives what its function returned; a task that was cancelled gives
@@ -47,10 +51,12 @@ function Tasks:wait(task)
   return unpack(task.results, 1, task.results.n)
 end
 
---- Cancels a task, or all that this run has spawned but the one that says so. A call that is pending
---- returns nil and an error of kind "cancelled"; a later one raises it.
+--- Cancels a task, or all that this run has spawned but the one that says so. A call that
+--- is pending returns nil and an error of kind "cancelled"; a later one raises it.
 function Tasks:cancel(task)
-  if task == nil then return self.scheduler:cancel_group(self.group, true) end
+  if task == nil then
+    return self.scheduler:cancel_group(self.group, self.scheduler.current, self.group.main)
+  end
   check_task(self, task, "cancel")
   self.scheduler:cancel(task)
 end
@@ -64,34 +70,92 @@ local function iterator_of(items)
   end
 end
 
---- Runs `fn(item)` for every item of a list or an iterator, many at once.
+-- One pass of `map`. Its workers are tasks that take the next item as soon as they have
+-- done one, so that an item costs no task of its own. At most `bound` items are between
+-- being taken and being given, in whatever order they end; item i is in slot i % bound + 1.
+local function may_take(map)
+  return not map.ended and not map.taking and map.taken - map.given < map.bound
+end
+
+-- Tells the consumer that the item it waits for is there, or that none will be.
+local function tell(map)
+  local signal, i = map.signal, map.given + 1
+  if signal and (map.done[i % map.bound + 1] == i or map.workers == 0) then
+    map.signal = nil
+    map.scheduler:wake_waiters(signal)
+  end
+end
+
+local work
+
+-- Starts another worker where there is something for it to do.
+local function top_up(map)
+  if map.workers >= map.limit or not may_take(map) then return end
+  map.workers = map.workers + 1
+  local worker = {}
+  map.scheduler:spawn(map.group, create(work, map, worker), function(results)
+    map.workers = map.workers - 1
+    local i = worker.item
+    if i then -- cancelled in the middle of an item
+      local slot = i % map.bound + 1
+      map.ended, map.done[slot], map.errors[slot] = true, i, results[2]
+    end
+    tell(map)
+  end)
+end
+
+work = function(map, worker)
+  local bound, fn, next_item = map.bound, map.fn, map.next_item
+  while not map.ended and not map.taking and map.taken - map.given < bound do
+    map.taking = true -- the iterator may itself wait for an answer
+    local item = next_item()
+    map.taking = false
+    if item == nil then
+      map.ended = true
+      return
+    end
+    local i = map.taken + 1
+    local slot = i % bound + 1
+    map.taken, map.items[slot], worker.item = i, item, i
+    if map.workers < map.limit then top_up(map) end
+    map.values[slot], map.errors[slot] = fn(item)
+    map.done[slot], worker.item = i, nil
+    if map.signal then tell(map) end
+  end
+end
+
+-- The next item with its results, in the order of the items.
+local function give(map)
+  if map.workers < map.limit then top_up(map) end
+  local i = map.given + 1
+  local slot = i % map.bound + 1
+  while map.done[slot] ~= i do
+    if map.workers == 0 then return nil end
+    map.signal = {}
+    map.scheduler:wait_for(map.signal)
+  end
+  map.given = i
+  local item, value, err = map.items[slot], map.values[slot], map.errors[slot]
+  map.items[slot], map.values[slot], map.errors[slot] = false, false, false
+  return item, value, err
+end
+
+--- Runs `fn(item)` for every item of a list or an iterator, max_in_flight at once.
 --- `for item, value, err in tasks:map(items, fn) do` gives the results in the order of the
---- items; no more than max_in_flight of them are held at a time.
+--- items. Few more items than that are taken before the first of them is given.
 function Tasks:map(items, fn)
   if type(items) ~= "function" and type(items) ~= "table" then
     error(("bad argument #1 to 'map' (list or iterator expected, got %s)")
       :format(type(items)), 2)
   end
   check_function(fn, 2, "map")
-  local next_item, ended = iterator_of(items), false
   local limit = self.scheduler.limit
-  local window, first, last = {}, 1, 0
-  return function()
-    while not ended and last - first + 1 < limit do
-      local item = next_item()
-      if item == nil then
-        ended = true
-      else
-        last = last + 1
-        window[last] = { item = item, task = self:spawn(fn, item) }
-      end
-    end
-    local head = window[first]
-    if not head then return nil end
-    window[first] = nil
-    first = first + 1
-    return head.item, self:wait(head.task)
-  end
+  local map = {
+    scheduler = self.scheduler, group = self.group, next_item = iterator_of(items), fn = fn,
+    limit = limit, bound = 4 * limit, workers = 0, taken = 0, given = 0,
+    ended = false, taking = false, items = {}, values = {}, errors = {}, done = {},
+  }
+  return function() return give(map) end
 end
 
 --- Gives a client its `run` method.
