@@ -29,7 +29,8 @@ static bool next_header(const char **cursor, const char *end, struct header *hea
     const char *value = colon + 1;
     while (value < stop && (*value == ' ' || *value == '\t')) value++;
     while (stop > value && isspace((unsigned char)stop[-1])) stop--;
-    *header = (struct header){line, value, (size_t)(colon - line), (size_t)(stop - value)};
+    *header =
+      (struct header){line, value, (size_t)(colon - line), (size_t)(stop - value)};
     return true;
   }
   return false;
@@ -52,13 +53,15 @@ int cs_answer_push_request_id(lua_State *L, const struct cs_request *request) {
   return 0;
 }
 
+/* HTTP/2 has no reason phrases. */
 void cs_answer_push_reason(lua_State *L, const struct cs_request *request) {
   const char *line = cs_buffer_text(&request->head);
   const char *end = line + strcspn(line, "\r\n");
   const char *code = memchr(line, ' ', (size_t)(end - line));
-  while (code && end > code && end[-1] == ' ') end--;
-  if (code) {
-    lua_pushlstring(L, code + 1, (size_t)(end - code - 1));
+  const char *reason = code ? memchr(code + 1, ' ', (size_t)(end - code - 1)) : NULL;
+  while (reason && end > reason && end[-1] == ' ') end--;
+  if (reason && end > reason) {
+    lua_pushlstring(L, reason + 1, (size_t)(end - reason - 1));
   } else {
     lua_pushliteral(L, "no reason given");
   }
@@ -127,13 +130,10 @@ static void fill_response(lua_State *L, const struct cs_request *request, int re
 /* ---- The body ---- */
 
 static bool is_html(const struct cs_request *request) {
-  const char *p = cs_buffer_text(&request->answer);
-  return p[strspn(p, " \t\r\n\f\v\xEF\xBB\xBF")] == '<';
+  return request->first_visible == '<';
 }
 
-static bool is_array(lua_State *L, int index) {
-  return lua_rawlen(L, index) > 0;
-}
+static bool is_array(lua_State *L, int index) { return lua_rawlen(L, index) > 0; }
 
 static bool is_empty(lua_State *L, int index) {
   index = lua_absindex(L, index);
@@ -150,10 +150,6 @@ static int type_of(lua_State *L, int table, const char *name) {
   return type;
 }
 
-static bool is_page(lua_State *L, int index) {
-  return type_of(L, index, "data") == LUA_TTABLE;
-}
-
 /* Replaces the table at the top by its field. */
 static void replace_by_field(lua_State *L, const char *name) {
   lua_pushstring(L, name);
@@ -161,42 +157,86 @@ static void replace_by_field(lua_State *L, const char *name) {
   lua_remove(L, -2);
 }
 
-/* The shapers below take the decoded table on top and leave what the row promises;
-   a string they return says why the answer is none. */
+/* Puts the table at the top into a list of its own. */
+static void wrap(lua_State *L) {
+  lua_createtable(L, 1, 0);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, 1);
+}
 
-static const char *shape_value(lua_State *L) {
-  if (!is_array(L, -1)) return NULL;
+static lua_Number number_of(lua_State *L, int table, const char *name,
+                            lua_Number absent) {
+  lua_pushstring(L, name);
+  (void)lua_rawget(L, table);
+  lua_Number value = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : absent;
+  lua_pop(L, 1);
+  return value;
+}
+
+static bool is_true(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  (void)lua_rawget(L, table);
+  bool value = lua_toboolean(L, -1) != 0;
+  lua_pop(L, 1);
+  return value;
+}
+
+/* A page (schema PaginatedResponse) makes none of its fields compulsory. */
+static bool is_page(lua_State *L, int index) {
+  if (type_of(L, index, "data") == LUA_TTABLE) return true;
+  return number_of(L, index, "total", -1) >= 0 && type_of(L, index, "id") == LUA_TNIL;
+}
+
+/* Makes `data` of the page at the top a list: one object becomes a list of it, and nothing
+   an empty one if the page says that there is nothing. */
+static const char *open_page(lua_State *L) {
+  int page = lua_gettop(L);
+  if (type_of(L, page, "data") == LUA_TTABLE) {
+    lua_getfield(L, page, "data");
+    if (!is_array(L, -1) && !is_empty(L, -1)) wrap(L);
+  } else {
+    if (number_of(L, page, "total", -1) > 0) return "a page without its items";
+    lua_newtable(L);
+  }
+  lua_setfield(L, page, "data");
+  return NULL;
+}
+
+/* The shapers below take the decoded table on top and leave what the row promises;
+   a string they return says why the answer is none. `first` is the body's first character:
+   lua-cjson gives the same table for [] and {}. */
+
+static const char *shape_value(lua_State *L, char first) {
+  if (first != '[') return NULL;
   if (lua_rawlen(L, -1) != 1 || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
     return "a list where one object is promised";
   lua_remove(L, -2);
   return NULL;
 }
 
-static const char *shape_list(lua_State *L) {
+static const char *shape_list(lua_State *L, char first) {
   int top = lua_gettop(L);
-  if (is_array(L, top) || is_empty(L, top)) return NULL;
-  if (is_page(L, top)) {
-    lua_getfield(L, top, "total");
-    lua_getfield(L, top, "hasNext");
-    lua_getfield(L, top, "data");
-    lua_Integer got = (lua_Integer)lua_rawlen(L, -1);
-    bool more = lua_toboolean(L, -2) ||
-                (lua_type(L, -3) == LUA_TNUMBER && lua_tonumber(L, -3) > (lua_Number)got);
-    lua_settop(L, top);
-    if (more) return "one page of several where the whole list is promised";
-    replace_by_field(L, "data");
+  if (first == '[' || is_empty(L, top)) return NULL;
+  if (!is_page(L, top)) {
+    wrap(L);
     return NULL;
   }
-  lua_createtable(L, 1, 0);
-  lua_insert(L, top);
-  lua_rawseti(L, top, 1);
+  const char *problem = open_page(L);
+  if (problem) return problem;
+  lua_getfield(L, top, "data");
+  lua_Number got = (lua_Number)lua_rawlen(L, -1);
+  lua_pop(L, 1);
+  if (number_of(L, top, "total", got) > got || number_of(L, top, "page", 0) > 0 ||
+      is_true(L, top, "hasNext") || is_true(L, top, "hasPrevious"))
+    return "one page of several where the whole list is promised";
+  replace_by_field(L, "data");
   return NULL;
 }
 
-static const char *shape_page(lua_State *L) {
+static const char *shape_page(lua_State *L, char first) {
   int top = lua_gettop(L);
-  if (is_page(L, top)) return NULL;
-  if (!is_array(L, top) && !is_empty(L, top)) return "an object that is no page";
+  if (first != '[' && is_page(L, top)) return open_page(L);
+  if (first != '[' && !is_empty(L, top)) return "an object that is no page";
   lua_createtable(L, 0, 1);
   lua_insert(L, top);
   lua_setfield(L, top, "data");
@@ -206,7 +246,7 @@ static const char *shape_page(lua_State *L) {
 /* Pushes the promised value, or returns why there is none. */
 static const char *push_value(lua_State *L, const struct cs_request *request,
                               enum cs_result result) {
-  static const char *(*const shapers[])(lua_State *) = {
+  static const char *(*const shapers[])(lua_State *, char) = {
     [CS_VALUE] = shape_value, [CS_LIST_OF] = shape_list, [CS_PAGE] = shape_page};
   if (request->truncated) return "the answer was cut off or too large";
   if (request->answer.length == 0) return "an empty body where JSON is promised";
@@ -214,7 +254,7 @@ static const char *push_value(lua_State *L, const struct cs_request *request,
   if (!cs_json_decode(L, request->answer.data, request->answer.length))
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "invalid JSON";
   if (lua_type(L, -1) != LUA_TTABLE) return "neither an object nor an array";
-  return shapers[result](L);
+  return shapers[result](L, request->first_visible);
 }
 
 /* A server may echo the key in an error's text, a header, or a debug page. */
@@ -244,8 +284,8 @@ static void fail_decode(struct cs_request *request, const char *problem) {
 }
 
 int cs_answer_push(lua_State *L, struct cs_request *request,
-                   const struct cs_endpoint *row,
-                   const struct cs_answer_context *context, int response) {
+                   const struct cs_endpoint *row, const struct cs_answer_context *context,
+                   int response) {
   if (request->failure.kind != CS_NO_FAILURE)
     return push_failure(L, request, row, context, response);
   const char *problem = NULL;
@@ -260,8 +300,7 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
   }
   /* A page of HTML comes from something in front of the service. Any other surprise after
      a 2xx leaves no doubt that a change was made. */
-  if (problem && !request->repeated &&
-      (request->repeat == CS_READ || is_html(request))) {
+  if (problem && !request->repeated && (request->repeat == CS_READ || is_html(request))) {
     fail_decode(request, problem);
     return push_failure(L, request, row, context, response);
   }

@@ -19,14 +19,14 @@ struct cs_answer_context {
 /* Pushes what the call gives and returns how many values that is. `response` is the stack
    index of the table to fill, or 0. Raises only for want of memory. */
 int cs_answer_push(lua_State *L, struct cs_request *request,
-                   const struct cs_endpoint *row,
-                   const struct cs_answer_context *context, int response);
+                   const struct cs_endpoint *row, const struct cs_answer_context *context,
+                   int response);
 
 /* Pushes the id that the service gave the request in a header; pushes nothing and returns
    0 when there is none. */
 int cs_answer_push_request_id(lua_State *L, const struct cs_request *request);
 
-/* Pushes the status code with its reason phrase: "404 Not Found". */
+/* Pushes the reason phrase of the status line: "Not Found". */
 void cs_answer_push_reason(lua_State *L, const struct cs_request *request);
 
 #endif

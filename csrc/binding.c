@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "endpoints.h"
 #include "error.h"
 #include "shape.h"
@@ -71,8 +72,8 @@ static int write_path(lua_State *L, const struct call *call) {
   const char *rest = call->row->path, *cursor = rest;
   struct cs_url_param param;
   int n = 0;
-  enum cs_status status = cs_buffer_append(url, call->client->base,
-                                           call->client->answers.base_length);
+  enum cs_status status =
+    cs_buffer_append(url, call->client->base, call->client->answers.base_length);
   while (status == CS_OK && cs_url_next_param(&cursor, &param)) {
     size_t length;
     const char *id = check_id(L, call, ++n, param.name, param.length, &length);
@@ -81,7 +82,7 @@ static int write_path(lua_State *L, const struct call *call) {
     rest = cursor;
   }
   if (status == CS_OK) status = cs_buffer_append_text(url, rest);
-  cs_shape_check(L, call->row->call, status, "id");
+  cs_check_status(L, call->row->call, status, "id");
   return n;
 }
 
@@ -113,11 +114,12 @@ static int prepare(lua_State *L) {
   int options = ++n;
   while (given > n && lua_isnil(L, given + 1)) given--;
   if (given > n) {
-    return luaL_error(L, "%s: at most %d arguments expected, got %d", call->row->call, n,
-                      given);
+    return luaL_error(L, "%s: at most %d argument%s expected, got %d", call->row->call, n,
+                      n == 1 ? "" : "s", given);
   }
   lua_settop(L, n + 2); /* absent ones are nil; so is one behind the last */
-  if (row->query) cs_shape_write_query(L, call->row->call, fields + 1, row->query, &request->url);
+  if (row->query)
+    cs_shape_write_query(L, call->row->call, fields + 1, row->query, &request->url);
   request->has_body = row->body != NULL;
   if (row->body) {
     int table = fields ? fields + 1 : n + 2;
@@ -148,11 +150,10 @@ static int deliver(lua_State *L) {
                         lua_isnoneornil(L, 2) ? 0 : 2);
 }
 
-int cs_binding_deliver(lua_State *L, struct cs_client *client,
-                       struct cs_request *request, int response) {
-  struct call call = {.client = client,
-                      .row = &cs_endpoints[request->operation],
-                      .request = request};
+int cs_binding_deliver(lua_State *L, struct cs_client *client, struct cs_request *request,
+                       int response) {
+  struct call call = {
+    .client = client, .row = &cs_endpoints[request->operation], .request = request};
   if (response) response = lua_absindex(L, response);
   int top = lua_gettop(L);
   lua_pushcfunction(L, deliver);
@@ -239,8 +240,7 @@ static int call_prepare(lua_State *L, struct call *call) {
 }
 
 static int call_method(lua_State *L) {
-  const struct cs_endpoint *row =
-    &cs_endpoints[lua_tointeger(L, lua_upvalueindex(ROW))];
+  const struct cs_endpoint *row = &cs_endpoints[lua_tointeger(L, lua_upvalueindex(ROW))];
   struct cs_client *client = lua_touserdata(L, lua_upvalueindex(CLIENT));
   if (!lua_rawequal(L, 1, lua_upvalueindex(RESOURCE))) {
     return luaL_error(L, "call it with a colon: client.%s:%s(…)", row->resource,
@@ -369,6 +369,8 @@ void cs_binding_push_resource(lua_State *L, int client,
   lua_pushcclosure(L, resource_tostring, 1);
   lua_setfield(L, -2, "__tostring");
   lua_pushfstring(L, "cipherscale.%s", resource->name);
-  lua_setfield(L, -2, "__name");
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "__name");
+  lua_setfield(L, -2, "__metatable");
   lua_setmetatable(L, table);
 }

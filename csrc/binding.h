@@ -15,8 +15,8 @@ void cs_binding_push_resource(lua_State *L, int client,
 
 /* Pushes what a done, held request gives, and gives it back to the engine; returns the
    number of values. `response` is a stack index, or 0. */
-int cs_binding_deliver(lua_State *L, struct cs_client *client,
-                       struct cs_request *request, int response);
+int cs_binding_deliver(lua_State *L, struct cs_client *client, struct cs_request *request,
+                       int response);
 
 /* Keeps, and fetches again, the `response` table of a parked request; a nil is not kept,
    and pushed when there is none. */

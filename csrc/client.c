@@ -66,8 +66,8 @@ static void open_engine(lua_State *L, struct cs_client *client,
   client->engine = cs_engine_new(&settings);
   if (!client->engine || !client->base || !client->key)
     (void)luaL_error(L, "cipherscale.new: not enough memory or descriptors");
-  client->answers = (struct cs_answer_context){
-    .key = client->key, .base_length = strlen(client->base)};
+  client->answers =
+    (struct cs_answer_context){.key = client->key, .base_length = strlen(client->base)};
 }
 
 /* Pushes the members table of the client at index 1: a field per resource, and close. */
@@ -207,11 +207,16 @@ void cs_client_tell(lua_State *L, int index, struct cs_client *client) {
 }
 
 void cs_client_open(lua_State *L) {
-  static const luaL_Reg metamethods[] = {
-    {"__gc", client_gc},           {"__close", client_close},
-    {"__index", client_index},     {"__newindex", client_newindex},
-    {"__tostring", client_tostring}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__gc", client_gc},
+                                         {"__close", client_close},
+                                         {"__index", client_index},
+                                         {"__newindex", client_newindex},
+                                         {"__tostring", client_tostring},
+                                         {NULL, NULL}};
   luaL_newmetatable(L, type_name);
   luaL_setfuncs(L, metamethods, 0);
+  /* Out of reach: __gc must not be called by hand. */
+  lua_pushstring(L, type_name);
+  lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
 }

@@ -4,6 +4,7 @@
  * the only name that the shared object shows.
  */
 #include "binding.h"
+#include "check.h"
 #include "client.h"
 #include "error.h"
 #include "json.h"
@@ -23,7 +24,7 @@ static void push_fields(lua_State *L, const struct cs_field *fields) {
   for (int i = 0; fields && fields[i].name; i++) {
     lua_createtable(L, 0, 5);
     set_string(L, "name", fields[i].name);
-    cs_shape_push_expected(L, &fields[i]);
+    cs_check_push_expected(L, &fields[i]);
     lua_setfield(L, -2, "type");
     lua_pushboolean(L, (fields[i].flags & CS_REQUIRED) != 0);
     lua_setfield(L, -2, "required");

@@ -11,7 +11,8 @@ const int cs_resource_count = sizeof cs_resources / sizeof *cs_resources;
 
 #define METHOD(r, n) .resource = r, .name = n, .call = r "." n
 
-/* clang-format off: a row reads as a table */
+/* A row reads as a table. */
+/* clang-format off */
 const struct cs_endpoint cs_endpoints[] = {
   { METHOD("users", "page"), .verb = CS_GET,
     .path = "/tenants/users", .query = cs_fields_page,

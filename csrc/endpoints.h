@@ -12,17 +12,17 @@
 
 /* What a call gives on success. */
 enum cs_result {
-  CS_VALUE,  /* the decoded table */
-  CS_LIST_OF,/* an array; one object or a whole page are taken for one, too */
-  CS_PAGE,   /* one page with its metadata */
-  CS_NOTHING /* true; the body is never parsed, only checked for an HTML page */
+  CS_VALUE,   /* the decoded table */
+  CS_LIST_OF, /* an array; one object or a whole page are taken for one, too */
+  CS_PAGE,    /* one page with its metadata */
+  CS_NOTHING  /* true; the body is never parsed, only checked for an HTML page */
 };
 
 struct cs_endpoint {
   const char *resource, *name; /* client.<resource>:<name> */
   const char *call;            /* both: "users.invite" */
   enum cs_verb verb;
-  const char *path; /* as in the contract, with {parameters} */
+  const char *path;                    /* as in the contract, with {parameters} */
   const struct cs_field *query, *body; /* NULL for none */
   enum cs_repeat repeat;
   int settled; /* the status that means "already so" when a repeat meets it; 0 for none */

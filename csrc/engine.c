@@ -184,6 +184,15 @@ static void free_list(struct cs_list *list) {
   while (list->first) free_request(list->first);
 }
 
+/* What an earlier attempt was answered is not the answer of a call that we end. */
+static void forget_answer(struct cs_request *request) {
+  request->head_complete = false;
+  request->status = 0;
+  request->retry_after = -1;
+  cs_buffer_clear(&request->head);
+  cs_buffer_clear(&request->answer);
+}
+
 static void finish(struct cs_engine *engine, struct cs_request *request,
                    enum cs_kind kind, const char *text) {
   request->failure.kind = kind;
@@ -201,6 +210,7 @@ static void end(struct cs_engine *engine, struct cs_request *request, enum cs_ki
     request->lost = request->lost || (request->sent && request->repeat != CS_READ);
   }
   request->ambiguous = request->lost;
+  forget_answer(request);
   finish(engine, request, kind, text);
 }
 
@@ -268,9 +278,8 @@ void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
 void cs_engine_submit(struct cs_engine *engine, struct cs_request *request) {
   request->attempts = 0;
   request->lost = request->repeated = request->truncated = request->ambiguous = false;
-  request->sent = false;
-  request->retry_after = -1;
-  request->status = 0;
+  request->sent = request->fresh = false;
+  forget_answer(request);
   request->failure = (struct cs_failure){.kind = CS_NO_FAILURE};
   request->submitted = cs_engine_now();
   if (!cs_engine_usable(engine)) {
@@ -361,8 +370,8 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
     .budget = engine->budget,
   };
   struct cs_decision decision = cs_retry_decide(&attempt);
-  bool repeat_met_it = request->lost && request->settled != 0 &&
-                       outcome == CS_ANSWERED && request->status == request->settled;
+  bool repeat_met_it = request->lost && request->settled != 0 && outcome == CS_ANSWERED &&
+                       request->status == request->settled;
   if (repeat_met_it) {
     request->repeated = true;
     request->failure.kind = CS_NO_FAILURE;
@@ -371,6 +380,8 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
   record(engine, request, now - request->attempt_started, &decision);
   request->lost = request->lost || decision.lost;
   if (decision.again) {
+    /* Where one kept connection was dead, others are: after a restart of the server all. */
+    request->fresh = outcome == CS_STALE || outcome == CS_LOST;
     if (!decision.throttled) engine->budget -= CS_RETRY_COST;
     request->due = now + decision.delay;
     move_by_due(&engine->waiting, request);

@@ -13,19 +13,25 @@ static const char type_name[] = "cipherscale.error";
 enum { SHOWN_BODY = 4096, QUOTED_BODY = 200, LONGEST_NAME = 64, KEY_WORTH_BLANKING = 4 };
 
 const char *cs_error_kind_name(enum cs_kind kind) {
-  static const char *const names[] = {
-    [CS_NO_FAILURE] = "none",    [CS_NETWORK] = "network",
-    [CS_TIMEOUT] = "timeout",    [CS_TLS] = "tls",
-    [CS_HTTP] = "http",          [CS_DECODE] = "decode",
-    [CS_TOO_LARGE_ANSWER] = "too_large", [CS_CANCELLED] = "cancelled",
-    [CS_CLOSED] = "closed",      [CS_REFUSED] = "refused"};
+  static const char *const names[] = {[CS_NO_FAILURE] = "none",
+                                      [CS_NETWORK] = "network",
+                                      [CS_TIMEOUT] = "timeout",
+                                      [CS_TLS] = "tls",
+                                      [CS_HTTP] = "http",
+                                      [CS_DECODE] = "decode",
+                                      [CS_TOO_LARGE_ANSWER] = "too_large",
+                                      [CS_CANCELLED] = "cancelled",
+                                      [CS_CLOSED] = "closed",
+                                      [CS_REFUSED] = "refused"};
   return names[kind];
 }
 
 const char *cs_error_method_name(enum cs_verb verb) {
-  static const char *const names[] = {
-    [CS_GET] = "GET", [CS_POST] = "POST", [CS_PUT] = "PUT",
-    [CS_PATCH] = "PATCH", [CS_DELETE] = "DELETE"};
+  static const char *const names[] = {[CS_GET] = "GET",
+                                      [CS_POST] = "POST",
+                                      [CS_PUT] = "PUT",
+                                      [CS_PATCH] = "PATCH",
+                                      [CS_DELETE] = "DELETE"};
   return names[verb];
 }
 
@@ -106,14 +112,23 @@ const char *cs_error_push_unknown(lua_State *L, const char *what, const char *na
       best = candidate;
     }
   }
-  /* Beyond half of the name it is a guess, not a correction. */
-  if (best && best_distance * 2 <= (int)strlen(best) + 1)
+  /* Beyond a third of the name it is a guess, not a correction. */
+  if (best && best_distance * 3 <= (int)strlen(best) + 2)
     return lua_pushfstring(L, "unknown %s '%s' (did you mean '%s'?)", what, name, best);
   return lua_pushfstring(L, "unknown %s '%s'", what, name);
 }
 
+/* "file.lua:12: …": what a function of the user's has raised says already where. */
+static bool has_position(const char *message) {
+  for (const char *p = strchr(message, ':'); p; p = strchr(p + 1, ':')) {
+    size_t digits = strspn(p + 1, "0123456789");
+    if (digits > 0 && p[1 + digits] == ':') return true;
+  }
+  return false;
+}
+
 int cs_error_raise_at(lua_State *L, int level) {
-  if (lua_type(L, -1) == LUA_TSTRING) {
+  if (lua_type(L, -1) == LUA_TSTRING && !has_position(lua_tostring(L, -1))) {
     luaL_where(L, level);
     lua_insert(L, -2);
     lua_concat(L, 2);
@@ -224,7 +239,8 @@ static void describe_http(lua_State *L, const struct cs_request *request, int re
   int top = lua_gettop(L);
   int understood = 0;
   if (length > 0 && (body[0] == '{' || body[0] == '[')) {
-    if (cs_json_decode(L, body, length)) understood = understand(L, lua_gettop(L), record);
+    if (cs_json_decode(L, body, length))
+      understood = understand(L, lua_gettop(L), record);
     lua_settop(L, top);
   }
   if (understood) return;
@@ -346,5 +362,6 @@ void cs_error_open(lua_State *L) {
   luaL_newmetatable(L, type_name); /* sets __name, too */
   lua_pushcfunction(L, record_tostring);
   lua_setfield(L, -2, "__tostring");
+  set_string(L, "__metatable", type_name);
   lua_pop(L, 1);
 }

@@ -28,18 +28,17 @@ const struct cs_field cs_fields_roles_of[] = {
    .doc = "Only roles given directly (documented by its name only)."},
   {.name = NULL}};
 
-const struct cs_field cs_fields_role_changes[] = {
-  {.name = "addedRoles",
-   .type = CS_LIST,
-   .flags = CS_ALWAYS,
-   .of = &id_element,
-   .doc = "Ids of roles to add."},
-  {.name = "removedRoles",
-   .type = CS_LIST,
-   .flags = CS_ALWAYS,
-   .of = &id_element,
-   .doc = "Ids of roles to remove."},
-  {.name = NULL}};
+const struct cs_field cs_fields_role_changes[] = {{.name = "addedRoles",
+                                                   .type = CS_LIST,
+                                                   .flags = CS_ALWAYS,
+                                                   .of = &id_element,
+                                                   .doc = "Ids of roles to add."},
+                                                  {.name = "removedRoles",
+                                                   .type = CS_LIST,
+                                                   .flags = CS_ALWAYS,
+                                                   .of = &id_element,
+                                                   .doc = "Ids of roles to remove."},
+                                                  {.name = NULL}};
 
 const struct cs_field cs_fields_group_of[] = {{.name = "groupId",
                                                .type = CS_ID,

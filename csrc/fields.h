@@ -10,15 +10,15 @@
 #include <stddef.h>
 
 enum cs_type {
-  CS_STRING,   /* UTF-8 */
-  CS_ID,       /* a non-empty string without control characters */
-  CS_INTEGER,  /* a whole number from min to max */
-  CS_NUMBER,   /* from min to max */
+  CS_STRING,  /* UTF-8 */
+  CS_ID,      /* a non-empty string without control characters */
+  CS_INTEGER, /* a whole number from min to max */
+  CS_NUMBER,  /* from min to max */
   CS_BOOLEAN,
-  CS_OBJECT,   /* `of` lists its fields */
-  CS_LIST,     /* `of` is its element */
-  CS_FUNCTION, /* options only */
-  CS_TABLE,    /* options only: any table, kept as it is */
+  CS_OBJECT,            /* `of` lists its fields */
+  CS_LIST,              /* `of` is its element */
+  CS_FUNCTION,          /* options only */
+  CS_TABLE,             /* options only: any table, kept as it is */
   CS_STRING_OR_FUNCTION /* options only */
 };
 

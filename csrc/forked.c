@@ -27,7 +27,8 @@ void cs_fork_mark_set(struct cs_fork_mark *mark) {
 }
 
 void cs_fork_mark_clear(struct cs_fork_mark *mark) {
-  if (mark->page) (void)munmap((void *)(uintptr_t)mark->page, (size_t)sysconf(_SC_PAGESIZE));
+  if (mark->page)
+    (void)munmap((void *)(uintptr_t)mark->page, (size_t)sysconf(_SC_PAGESIZE));
   mark->page = NULL;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "check.h"
 #include "shape.h"
 #include "transport.h"
 
@@ -24,12 +25,20 @@ static const char *const http_versions[] = {"1.1", "2", NULL};
 
 /* What a call can override comes first; cs_options_read_call uses that part alone. */
 #define CALL_OPTIONS(at) \
-  {.name = "timeout", .type = CS_NUMBER, RANGE(0.001, 1e6), at(timeout), \
+  {.name = "timeout", \
+   .type = CS_NUMBER, \
+   RANGE(0.001, 1e6), \
+   at(timeout), \
    .doc = "Seconds for one attempt."}, \
-  {.name = "total_timeout", .type = CS_NUMBER, RANGE(0.001, 1e6), at(total_timeout), \
-   .doc = "Seconds for a call with all its retries and waits."}, \
-  {.name = "max_retries", .type = CS_INTEGER, RANGE(0, 100), at(max_retries), \
-   .doc = "Attempts after the first."}
+    {.name = "total_timeout", \
+     .type = CS_NUMBER, \
+     RANGE(0.001, 1e6), \
+     at(total_timeout), \
+     .doc = "Seconds for a call with all its retries and waits."}, \
+  { \
+    .name = "max_retries", .type = CS_INTEGER, RANGE(0, 100), at(max_retries), \
+    .doc = "Attempts after the first." \
+  }
 #define IN_CALL(member) .offset = offsetof(struct cs_call_options, member)
 #define IN_CLIENT(member) .offset = offsetof(struct cs_options, call.member)
 
@@ -52,10 +61,7 @@ static const struct cs_field client_options[] = {
    .type = CS_INTEGER,
    RANGE(1, 2147483647),
    AT(max_response_bytes)},
-  {.name = "http_version",
-   .type = CS_STRING,
-   .allowed = http_versions,
-   AT(http_version)},
+  {.name = "http_version", .type = CS_STRING, .allowed = http_versions, AT(http_version)},
   {.name = "ca_file", .type = CS_ID, AT(ca_file)},
   {.name = "ca_path", .type = CS_ID, AT(ca_path)},
   {.name = "proxy", .type = CS_STRING, AT(proxy)},
@@ -105,8 +111,7 @@ static void push_key_file(lua_State *L, const char *path) {
     if (n > MAX_KEY_BYTES) problem = "it is too long for a key";
   }
   (void)fclose(file);
-  if (problem)
-    (void)luaL_error(L, "%s: api_key_file '%s': %s", new_call, path, problem);
+  if (problem) (void)luaL_error(L, "%s: api_key_file '%s': %s", new_call, path, problem);
   while (n > 0 && (key[n - 1] == '\n' || key[n - 1] == '\r' || key[n - 1] == ' ')) n--;
   lua_pushlstring(L, key, n);
 }
@@ -114,8 +119,8 @@ static void push_key_file(lua_State *L, const char *path) {
 /* Pushes the key from the one source that was given. */
 static void push_key(lua_State *L, int values, const struct cs_options *options) {
   int type = lua_getfield(L, values, "api_key");
-  int sources = (type != LUA_TNIL) + (options->api_key_env != NULL) +
-                (options->api_key_file != NULL);
+  int sources =
+    (type != LUA_TNIL) + (options->api_key_env != NULL) + (options->api_key_file != NULL);
   if (sources > 1) {
     (void)luaL_error(
       L, "%s: only one of api_key, api_key_env and api_key_file can be given", new_call);
@@ -178,7 +183,7 @@ static const char *push_base_url(lua_State *L, struct cs_options *options) {
   cs_buffer_free(&checked);
   if (status == CS_INVALID) /* not quoted: it may carry a password */
     (void)luaL_error(L, "%s: %s %s", new_call, source, problem);
-  cs_shape_check(L, new_call, status, "base_url");
+  cs_check_status(L, new_call, status, "base_url");
   return lua_pushstring(L, url);
 }
 

@@ -18,7 +18,7 @@ struct cs_call_options {
 };
 
 struct cs_options {
-  struct cs_call_options call; /* the defaults of calls */
+  struct cs_call_options call;            /* the defaults of calls */
   double connect_timeout, max_retry_wait; /* seconds */
   double rate;                            /* starts a second; 0 for no bound */
   int max_in_flight, max_response_bytes;

@@ -15,7 +15,7 @@ enum { CS_READABLE = 1, CS_WRITABLE = 2, CS_BROKEN = 4 };
 struct cs_poller_watch;
 
 struct cs_poller {
-  int fd; /* -1 while closed */
+  int fd;                          /* -1 while closed */
   struct cs_poller_watch *watches; /* indexed by socket number */
   int capacity;
 };

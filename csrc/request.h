@@ -52,7 +52,7 @@ struct cs_request {
   /* What to send. */
   enum cs_verb verb;
   enum cs_repeat repeat;
-  int settled; /* the status that means "already so" to a repeat; 0 for none */
+  int settled;   /* the status that means "already so" to a repeat; 0 for none */
   int operation; /* the caller's number for it, handed on in events */
   struct cs_buffer url;
   struct cs_buffer body;
@@ -61,12 +61,13 @@ struct cs_request {
   int max_retries;
 
   /* This attempt. */
-  bool sent; /* libcurl was about to send, or more */
+  bool sent;      /* libcurl was about to send, or more */
   bool restarted; /* libcurl wanted to send a second time; we forbade it */
   long status;
   bool head_complete;
   struct cs_buffer head;   /* raw header lines of the final answer */
   struct cs_buffer answer; /* decompressed body */
+  char first_visible;      /* the body's first character that is not white space, or 0 */
   enum cs_status overflow; /* why the answer could not be kept */
   char retry_after_text[64];
   char error_text[256]; /* libcurl's own words */
@@ -74,8 +75,8 @@ struct cs_request {
 
   /* The call. */
   int attempts;
-  bool lost; /* some attempt may have done the work without our seeing it */
-  bool repeated; /* success, because a repeat met the settled status */
+  bool lost;      /* some attempt may have done the work without our seeing it */
+  bool repeated;  /* success, because a repeat met the settled status */
   bool truncated; /* a change was answered 2xx, but not to the end */
   bool ambiguous;
   double submitted, due, elapsed;
@@ -86,6 +87,7 @@ struct cs_request {
   void *handle;
   int configured; /* verb and body that the handle is set up for; -1 at first */
   double configured_timeout;
+  bool fresh; /* the next attempt opens a connection: a kept one has just failed */
   struct cs_list *list;
   struct cs_request *previous, *next;
 };

@@ -42,8 +42,7 @@ static struct cs_decision decide_status(const struct cs_attempt *attempt) {
     if (attempt->status < 300) return stop("done");
     return stop("the answer is final");
   }
-  return (struct cs_decision){
-    .again = true, .lost = true, .reason = "the server failed"};
+  return (struct cs_decision){.again = true, .lost = true, .reason = "the server failed"};
 }
 
 static struct cs_decision decide_outcome(const struct cs_attempt *attempt) {

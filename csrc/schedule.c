@@ -10,9 +10,7 @@
 /* The client is the upvalue of every function here, except create and now. */
 #define CLIENT lua_upvalueindex(1)
 
-static struct cs_client *client_of(lua_State *L) {
-  return lua_touserdata(L, CLIENT);
-}
+static struct cs_client *client_of(lua_State *L) { return lua_touserdata(L, CLIENT); }
 
 /* create(fn, …) -> a coroutine that will run fn(…) */
 static int schedule_create(lua_State *L) {
@@ -150,9 +148,9 @@ static int schedule_now(lua_State *L) {
 /* schedule(client) -> the functions above for one client, and `limit`, its max_in_flight */
 static int schedule(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"resume", schedule_resume}, {"running", schedule_running},
-    {"reset", schedule_reset},   {"step", schedule_step},
-    {"cancel", schedule_cancel}, {"next_done", schedule_next_done},
+    {"resume", schedule_resume},   {"running", schedule_running},
+    {"reset", schedule_reset},     {"step", schedule_step},
+    {"cancel", schedule_cancel},   {"next_done", schedule_next_done},
     {"deliver", schedule_deliver}, {NULL, NULL}};
   struct cs_client *client = cs_client_check(L, 1);
   lua_settop(L, 1);
@@ -173,9 +171,11 @@ static int schedule_in_use(lua_State *L) {
 }
 
 void cs_schedule_open(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"schedule", schedule}, {"create", schedule_create}, {"in_use", schedule_in_use},
-    {"now", schedule_now},  {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"schedule", schedule},
+                                       {"create", schedule_create},
+                                       {"in_use", schedule_in_use},
+                                       {"now", schedule_now},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }
 

@@ -35,12 +35,4 @@ int cs_shape_count_positional(const struct cs_field *fields);
 /* Whether a list has fields that are not. */
 int cs_shape_has_named(const struct cs_field *fields);
 
-/* "list of non-empty strings", for messages and documentation; pushed. */
-const char *cs_shape_push_expected(lua_State *L, const struct cs_field *field);
-
-/* Raises when a buffer could not take what was appended; CS_OK passes. `what` names the
-   thing that would have been too large. */
-void cs_shape_check(lua_State *L, const char *call, enum cs_status status,
-                    const char *what);
-
 #endif

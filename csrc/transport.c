@@ -18,6 +18,7 @@
 struct cs_transport {
   struct cs_transport_settings settings; /* its strings are the copies in `owned` */
   char *owned[5];
+  bool single_use; /* each request opens a connection of its own */
   struct curl_slist *without_body, *with_body, *with_large_body; /* request headers */
 };
 
@@ -37,6 +38,11 @@ static size_t keep(struct cs_request *request, struct cs_buffer *buffer,
 static size_t on_body(char *bytes, size_t size, size_t n, void *request_) {
   struct cs_request *request = request_;
   (void)size; /* always 1 (CURLOPT_WRITEFUNCTION) */
+  /* Noted here, since a body that is too large is not kept. White space includes the
+     byte order mark. */
+  for (size_t i = 0; i < n && !request->first_visible; i++) {
+    if (!strchr(" \t\r\n\f\v\xEF\xBB\xBF", bytes[i])) request->first_visible = bytes[i];
+  }
   return keep(request, &request->answer, bytes, n);
 }
 
@@ -143,14 +149,14 @@ static bool make_headers(struct curl_slist **list, const char *key_line,
 static bool make_all_headers(struct cs_transport *transport, const char *api_key) {
   struct cs_buffer line;
   cs_buffer_init(&line, 64 * 1024);
-  bool made = cs_buffer_append_text(&line, "apikey: ") == CS_OK &&
-              cs_buffer_append_text(&line, api_key) == CS_OK &&
-              make_headers(&transport->without_body, line.data, "Content-Type:") &&
-              make_headers(&transport->with_body, line.data,
-                           "Content-Type: application/json") &&
-              make_headers(&transport->with_large_body, line.data,
-                           "Content-Type: application/json") &&
-              add_header(&transport->with_large_body, "Expect:");
+  bool made =
+    cs_buffer_append_text(&line, "apikey: ") == CS_OK &&
+    cs_buffer_append_text(&line, api_key) == CS_OK &&
+    make_headers(&transport->without_body, line.data, "Content-Type:") &&
+    make_headers(&transport->with_body, line.data, "Content-Type: application/json") &&
+    make_headers(&transport->with_large_body, line.data,
+                 "Content-Type: application/json") &&
+    add_header(&transport->with_large_body, "Expect:");
   cs_buffer_free(&line);
   return made;
 }
@@ -162,12 +168,20 @@ static bool own(char **copy, const char **text) {
   return *copy != NULL;
 }
 
+/* Before 8.0, libcurl cannot use a connection twice that began as HTTP/2 with prior
+   knowledge (curl issue 10634). */
+static bool single_use(const struct cs_transport_settings *settings) {
+  return settings->http2 && settings->loopback &&
+         curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
+}
+
 struct cs_transport *cs_transport_new(const struct cs_transport_settings *settings) {
   struct cs_transport *transport = calloc(1, sizeof *transport);
   if (!transport) return NULL;
   transport->settings = *settings;
   struct cs_transport_settings *copy = &transport->settings;
   copy->api_key = NULL; /* lives in the header lists */
+  transport->single_use = single_use(settings);
   bool owned = own(&transport->owned[0], &copy->user_agent) &&
                own(&transport->owned[1], &copy->ca_file) &&
                own(&transport->owned[2], &copy->ca_path) &&
@@ -235,7 +249,8 @@ static CURLcode set_policy(CURL *handle, const struct cs_transport_settings *set
   SET(CURLOPT_SSL_VERIFYHOST, 2L);
   SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
   SET(CURLOPT_HTTP_VERSION, http_version(settings));
-  SET(CURLOPT_PIPEWAIT, settings->http2 ? 1L : 0L);
+  SET(CURLOPT_PIPEWAIT, settings->http2 && !single_use(settings) ? 1L : 0L);
+  SET(CURLOPT_FORBID_REUSE, single_use(settings) ? 1L : 0L);
   SET(CURLOPT_ACCEPT_ENCODING, "gzip");
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(CURLOPT_USERAGENT, settings->user_agent);
@@ -275,9 +290,11 @@ void cs_transport_close(struct cs_request *request) {
 }
 
 static const char *method_name(enum cs_verb verb) {
-  static const char *const names[] = {
-    [CS_GET] = "GET", [CS_POST] = "POST", [CS_PUT] = "PUT",
-    [CS_PATCH] = "PATCH", [CS_DELETE] = "DELETE"};
+  static const char *const names[] = {[CS_GET] = "GET",
+                                      [CS_POST] = "POST",
+                                      [CS_PUT] = "PUT",
+                                      [CS_PATCH] = "PATCH",
+                                      [CS_DELETE] = "DELETE"};
   return names[verb];
 }
 
@@ -309,6 +326,7 @@ static CURLcode set_method(CURL *handle, const struct cs_transport *transport,
 static void forget_last_attempt(struct cs_request *request) {
   request->sent = request->restarted = request->head_complete = false;
   request->status = 0;
+  request->first_visible = '\0';
   request->overflow = CS_OK;
   request->retry_after_text[0] = request->error_text[0] = '\0';
   request->retry_after = -1;
@@ -328,6 +346,7 @@ enum cs_status cs_transport_prepare(const struct cs_transport *transport,
     code = set_method(handle, transport, request);
     request->configured = code == CURLE_OK ? kind : -1;
   }
+  SET(CURLOPT_FRESH_CONNECT, request->fresh || transport->single_use ? 1L : 0L);
   SET(CURLOPT_URL, cs_buffer_text(&request->url));
   if (sends_body(request)) {
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.length);
@@ -442,6 +461,9 @@ static const char *base_problem(CURLU *url, const char *text, bool *loopback) {
       return "has a space, a control character or a byte beyond ASCII";
   }
   if (strpbrk(text, "?#")) return "has a query or a fragment";
+  /* libcurl forgives a slash too many or too few, and takes part of the path for a host. */
+  const char *host_part = strstr(text, "://");
+  if (!host_part || host_part[3] == '/' || host_part[3] == '\\') return "is not a URL";
   if (curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
     return "is not a URL";
   if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))

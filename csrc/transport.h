@@ -13,8 +13,8 @@
 struct cs_transport;
 
 struct cs_transport_settings {
-  const char *api_key;    /* printable ASCII without spaces */
-  const char *user_agent; /* printable ASCII */
+  const char *api_key;                              /* printable ASCII without spaces */
+  const char *user_agent;                           /* printable ASCII */
   const char *ca_file, *ca_path, *proxy, *no_proxy; /* NULL for libcurl's own choice */
   double connect_timeout;                           /* seconds */
   bool loopback;                                    /* base URL is http to loopback */

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* See check.h. */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "error.h"
+
+static void push_path(lua_State *L, const struct cs_place *place) {
+  if (!place->parent) {
+    lua_pushliteral(L, "");
+    return;
+  }
+  push_path(L, place->parent);
+  if (place->name) {
+    lua_pushfstring(L, place->parent->parent ? ".%s" : "%s", place->name);
+  } else {
+    lua_pushfstring(L, "[%d]", (int)place->element);
+  }
+  lua_concat(L, 2);
+}
+
+static const struct cs_place *root_of(const struct cs_place *place) {
+  while (place->parent) place = place->parent;
+  return place;
+}
+
+const char *cs_check_call(const struct cs_place *place) { return root_of(place)->call; }
+
+int cs_check_complain(lua_State *L, const struct cs_place *place, const char *expected,
+                      const char *got) {
+  push_path(L, place);
+  return luaL_error(L, "%s: %s: %s expected, got %s", cs_check_call(place),
+                    lua_tostring(L, -1), expected, got);
+}
+
+static const char *type_phrase(enum cs_type type) {
+  static const char *const phrases[] = {
+    [CS_STRING] = "string",   [CS_ID] = "non-empty string",
+    [CS_INTEGER] = "integer", [CS_NUMBER] = "number",
+    [CS_BOOLEAN] = "boolean", [CS_OBJECT] = "table",
+    [CS_LIST] = "list",       [CS_FUNCTION] = "function",
+    [CS_TABLE] = "table",     [CS_STRING_OR_FUNCTION] = "string or function"};
+  return phrases[type];
+}
+
+const char *cs_check_push_expected(lua_State *L, const struct cs_field *field) {
+  const char *phrase = type_phrase(field->type);
+  if (field->allowed) {
+    lua_pushliteral(L, "one of");
+    for (const char *const *word = field->allowed; *word; word++) {
+      lua_pushfstring(L, " '%s'", *word);
+      lua_concat(L, 2);
+    }
+  } else if (field->type == CS_LIST) {
+    lua_pushfstring(L, "list of %ss", type_phrase(field->of->type));
+  } else if (field->type == CS_INTEGER || field->type == CS_NUMBER) {
+    char range[80];
+    (void)snprintf(range, sizeof range, " from %.15g to %.15g", field->min, field->max);
+    lua_pushfstring(L, "%s%s", phrase, range);
+  } else {
+    lua_pushstring(L, phrase);
+  }
+  return lua_tostring(L, -1);
+}
+
+int cs_check_complain_type(lua_State *L, const struct cs_place *place,
+                           const struct cs_field *field, int index) {
+  const char *got = cs_error_got(L, index);
+  return cs_check_complain(L, place, cs_check_push_expected(L, field), got);
+}
+
+void cs_check_status(lua_State *L, const char *call, enum cs_status status,
+                     const char *what) {
+  if (status == CS_NO_MEMORY) (void)luaL_error(L, "not enough memory");
+  if (status != CS_OK) (void)luaL_error(L, "%s: the %s is too large", call, what);
+}
+
+/* ---- Checks ---- */
+
+static bool in_range(const struct cs_field *field, lua_Number number) {
+  return number >= field->min && number <= field->max;
+}
+
+static bool is_allowed(const struct cs_field *field, const char *text) {
+  if (!field->allowed) return true;
+  for (const char *const *word = field->allowed; *word; word++) {
+    if (strcmp(*word, text) == 0) return true;
+  }
+  return false;
+}
+
+const char *cs_check_string(lua_State *L, const struct cs_place *place,
+                            const struct cs_field *field, int index, size_t *length) {
+  if (lua_type(L, index) != LUA_TSTRING)
+    (void)cs_check_complain_type(L, place, field, index);
+  const char *text = lua_tolstring(L, index, length);
+  if (field->type == CS_ID) {
+    if (*length == 0) (void)cs_check_complain_type(L, place, field, index);
+    for (size_t i = 0; i < *length; i++) {
+      if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+        (void)cs_check_complain(L, place, type_phrase(CS_ID),
+                                "one with a control character");
+    }
+  }
+  if (!is_allowed(field, text)) {
+    lua_pushfstring(L, "'%s'", text);
+    const char *got = lua_tostring(L, -1);
+    (void)cs_check_complain(L, place, cs_check_push_expected(L, field), got);
+  }
+  return text;
+}
+
+lua_Integer cs_check_integer(lua_State *L, const struct cs_place *place,
+                             const struct cs_field *field, int index) {
+  int whole = 0;
+  lua_Integer value = lua_tointegerx(L, index, &whole);
+  if (lua_type(L, index) != LUA_TNUMBER)
+    (void)cs_check_complain_type(L, place, field, index);
+  if (!whole || !in_range(field, (lua_Number)value)) {
+    lua_pushvalue(L, index);
+    const char *got = lua_tostring(L, -1);
+    (void)cs_check_complain(L, place, cs_check_push_expected(L, field), got);
+  }
+  return value;
+}
+
+lua_Number cs_check_number(lua_State *L, const struct cs_place *place,
+                           const struct cs_field *field, int index) {
+  if (lua_type(L, index) != LUA_TNUMBER)
+    (void)cs_check_complain_type(L, place, field, index);
+  lua_Number value = lua_tonumber(L, index);
+  if (!in_range(field, value)) {
+    lua_pushvalue(L, index);
+    const char *got = lua_tostring(L, -1);
+    (void)cs_check_complain(L, place, cs_check_push_expected(L, field), got);
+  }
+  return value;
+}
+
+bool cs_check_boolean(lua_State *L, const struct cs_place *place,
+                      const struct cs_field *field, int index) {
+  if (!lua_isboolean(L, index)) (void)cs_check_complain_type(L, place, field, index);
+  return lua_toboolean(L, index) != 0;
+}
+
+static const struct cs_field *find_field(const struct cs_field *fields,
+                                         const char *name) {
+  for (; fields->name; fields++) {
+    if (!(fields->flags & CS_POSITIONAL) && strcmp(fields->name, name) == 0)
+      return fields;
+  }
+  return NULL;
+}
+
+static const char *field_name(const void *fields, int i) {
+  return ((const struct cs_field *)fields)[i].name;
+}
+
+static int complain_key(lua_State *L, const struct cs_place *place,
+                        const struct cs_field *fields, int key) {
+  push_path(L, place);
+  const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
+  if (lua_type(L, key) != LUA_TSTRING) {
+    return luaL_error(L, "%s: %s%s%s names expected, got a key of type %s",
+                      cs_check_call(place), path, colon, root_of(place)->member,
+                      luaL_typename(L, key));
+  }
+  int count = 0;
+  while (fields[count].name) count++;
+  const char *text = cs_error_push_unknown(
+    L, root_of(place)->member, lua_tostring(L, key), field_name, fields, count);
+  return luaL_error(L, "%s: %s%s%s", cs_check_call(place), path, colon, text);
+}
+
+/* Checks the key on top of the stack. */
+static void check_key(lua_State *L, const struct cs_place *place,
+                      const struct cs_field *fields) {
+  if (lua_type(L, -1) != LUA_TSTRING || !find_field(fields, lua_tostring(L, -1)))
+    (void)complain_key(L, place, fields, lua_gettop(L));
+}
+
+/* Pushes a plain table of what __pairs shows; false, and nothing pushed, without it. */
+static bool push_view(lua_State *L, int index) {
+  if (luaL_getmetafield(L, index, "__pairs") == LUA_TNIL) return false;
+  lua_newtable(L);
+  lua_insert(L, -2);
+  lua_pushvalue(L, index);
+  lua_call(L, 1, 3); /* view, iterator, state, key */
+  for (;;) {
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
+    lua_call(L, 2, 2);
+    if (lua_isnil(L, -2)) break;
+    lua_pushvalue(L, -2); /* view, iterator, state, old key, key, value, key */
+    lua_insert(L, -2);
+    lua_rawset(L, -7);
+    lua_replace(L, -2);
+  }
+  lua_pop(L, 5);
+  return true;
+}
+
+void cs_check_open(lua_State *L, const struct cs_place *place,
+                   const struct cs_field *fields, int index) {
+  bool viewed = push_view(L, index);
+  if (!viewed) lua_pushvalue(L, index);
+  int table = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    lua_pop(L, 1);
+    check_key(L, place, fields);
+  }
+  if (viewed) {
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, index);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, table);
+  }
+}
+
+void cs_check_table(lua_State *L, const struct cs_place *place, const char *expected,
+                    int index) {
+  if (lua_type(L, index) == LUA_TTABLE) return;
+  const char *got = cs_error_got(L, index);
+  if (place->parent) (void)cs_check_complain(L, place, expected, got);
+  (void)luaL_error(L, "%s: table of %ss expected, got %s", cs_check_call(place),
+                   place->member, got);
+}
+
+/* Elements of a list are numbered from 1 on, without holes or other keys. */
+static void check_element_keys(lua_State *L, const struct cs_place *place, int index,
+                               lua_Integer length) {
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    int whole = 0;
+    lua_pop(L, 1);
+    lua_Integer i = lua_tointegerx(L, -1, &whole);
+    if (lua_type(L, -1) == LUA_TNUMBER && whole && i >= 1 && i <= length) continue;
+    const char *key = luaL_tolstring(L, -1, NULL);
+    push_path(L, place);
+    (void)luaL_error(L, "%s: %s: list without holes expected, got the key %s",
+                     cs_check_call(place), lua_tostring(L, -1), key);
+  }
+}
+
+bool cs_check_next_element(lua_State *L, const struct cs_place *place, int index,
+                           lua_Integer length, lua_Integer i) {
+  if (lua_geti(L, index, i) != LUA_TNIL || i <= length) return true;
+  lua_pop(L, 1);
+  check_element_keys(L, place, index, i - 1);
+  return false;
+}
+
+lua_Integer cs_check_list(lua_State *L, const struct cs_place *place,
+                          const struct cs_field *field, int index) {
+  if (lua_type(L, index) != LUA_TTABLE)
+    (void)cs_check_complain_type(L, place, field, index);
+  return luaL_len(L, index);
+}

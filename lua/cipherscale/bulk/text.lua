@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: MIT
+--
+-- How plans and reports put things for people to read. Pure. Everything that came from outside
+-- passes through clean(): a name must not be able to move the cursor of a terminal.
+
+local M = {}
+
+--- Control characters become question marks.
+function M.clean(text) return (tostring(text):gsub("%c", "?")) end
+
+--- 1234567 → "1,234,567"
+function M.number(n)
+  local digits, count = ("%d"):format(n), 1
+  while count > 0 do
+    digits, count = digits:gsub("^(%d+)(%d%d%d)", "%1,%2")
+  end
+  return digits
+end
+
+--- "1 entry", "1,002 entries"
+function M.count(n, singular, plural)
+  return M.number(n) .. " " .. (n == 1 and singular or plural)
+end
+
+--- "1 person", "2 people"
+function M.people(n) return M.count(n, "person", "people") end
+
+--- Seconds as "0.82 s", "42 s", "3 min 20 s" or "2 h 05 min".
+function M.duration(seconds)
+  if seconds < 10 then return ("%.2f s"):format(seconds) end
+  if seconds < 120 then return ("%d s"):format(math.floor(seconds)) end
+  if seconds < 7200 then
+    return ("%d min %02d s"):format(math.floor(seconds / 60), math.floor(seconds % 60))
+  end
+  return ("%d h %02d min"):format(math.floor(seconds / 3600), math.floor(seconds % 3600 / 60))
+end
+
+--- The shortest name that says who a person is.
+function M.who(person) return M.clean(person.email or person.id) end
+
+--- "+ AUDITOR - SUPPORT"
+function M.change(change)
+  local words = {}
+  for _, thing in ipairs(change.add) do words[#words + 1] = "+ " .. M.clean(thing.label) end
+  for _, thing in ipairs(change.remove) do words[#words + 1] = "- " .. M.clean(thing.label) end
+  return table.concat(words, " ")
+end
+
+--- Rows of cells as lines, the columns aligned.
+function M.columns(rows)
+  local widths = {}
+  local function width(cell) return select(2, cell:gsub("[^\128-\191]", "")) end
+  for _, row in ipairs(rows) do
+    for n, cell in ipairs(row) do widths[n] = math.max(widths[n] or 0, width(cell)) end
+  end
+  local lines = {}
+  for r, row in ipairs(rows) do
+    local cells = {}
+    for n, cell in ipairs(row) do
+      cells[n] = n == #row and cell or cell .. (" "):rep(widths[n] - width(cell))
+    end
+    lines[r] = "  " .. table.concat(cells, "  ")
+  end
+  return lines
+end
+
+--- "and 12 more" where a list was cut.
+function M.more(shown, total)
+  return total > shown and ("  and %s more"):format(M.number(total - shown)) or nil
+end
+
+return M

@@ -1,0 +1,219 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The service as the server's C part sees it: new(config) gives the function that answers one
+-- request and the table of functions that the controlling side may call. Runs in the server's own
+-- Lua state, on its thread or under its lock. The order of checks: key, misbehaviour, path,
+-- method, query, content type, body, then the operation itself.
+
+local assumptions = require "cipherscale.sandbox.assumptions"
+local contract = require "cipherscale.sandbox.contract"
+local json = require "cipherscale.sandbox.json"
+local misbehaviour = require "cipherscale.sandbox.misbehaviour"
+local operations = require "cipherscale.sandbox.operations"
+local schema = require "cipherscale.sandbox.schema"
+local seed = require "cipherscale.sandbox.seed"
+
+local M = {}
+
+local JSON = "application/json; charset=utf-8"
+
+local function refuse(status, message, headers)
+  return status, operations.encode_problem(status, message), JSON, headers
+end
+
+local function split_query(text)
+  local given = {}
+  for pair in text:gmatch("[^&]+") do
+    local name, value = pair:match("^([^=]*)=?(.*)$")
+    name = contract.decode((name:gsub("%+", " ")))
+    given[name] = given[name] or {}
+    table.insert(given[name], contract.decode((value:gsub("%+", " "))))
+  end
+  return given
+end
+
+local NO_QUERY = {}
+
+local function read_query(operation, text)
+  if not text or text == "" then return NO_QUERY end
+  local query, problems = {}, {}
+  for name, texts in pairs(split_query(text)) do
+    local read = operation.query[name]
+    if read then
+      query[name] = read(texts, problems)
+    else
+      problems[#problems + 1] = ("property %s should not exist"):format(name)
+    end
+  end
+  if problems[1] then
+    table.sort(problems)
+    return nil, 400, problems
+  end
+  return query
+end
+
+local function is_json(content_type)
+  return content_type and content_type:lower():find("^application/json%s*$") ~= nil
+    or content_type and content_type:lower():find("^application/json%s*;") ~= nil
+end
+
+local function read_body(operation, text, content_type, assume)
+  if not operation.body then
+    if text and assume.unexpected_body == "reject" then
+      return nil, 400, { "no request body expected" }
+    end
+    return nil
+  end
+  if not text then
+    -- Where the contract makes the body optional, the operation decides.
+    return nil
+  end
+  if not is_json(content_type) then
+    return nil, 415, ("Unsupported Media Type: %s"):format(content_type or "none")
+  end
+  local ok, value = pcall(json.decode, text, true)
+  if not ok then
+    if type(value) ~= "table" then error(value, 0) end
+    return nil, 400, value.json
+  end
+  local problems = {}
+  operation.body(value, "body", problems)
+  if problems[1] then return nil, 400, problems end
+  return value
+end
+
+local function check_ids(operation, values)
+  for i, name in ipairs(operation.parameters) do
+    if operation.uuids[name] and not schema.is_uuid(values[i]) then
+      return 400, "Validation failed (uuid is expected)"
+    end
+  end
+end
+
+local function no_such_method(service, methods, method, path)
+  if service.assume.wrong_method == "not_found" then
+    return refuse(404, ("Cannot %s %s"):format(method, path))
+  end
+  local allowed = {}
+  for name in pairs(methods) do allowed[#allowed + 1] = name end
+  table.sort(allowed)
+  return refuse(405, ("Cannot %s %s"):format(method, path),
+    { "Allow", table.concat(allowed, ", ") })
+end
+
+-- status, body, content type, headers of the service itself
+local function perform(service, method, path, query_text, content_type, text, too_large)
+  local base = service.base_path
+  local methods, values
+  if path:sub(1, #base + 1) == base .. "/" then
+    methods, values = contract.find(service.routes, path:sub(#base + 1))
+  end
+  if not methods then return refuse(404, ("Cannot %s %s"):format(method, path)) end
+  local operation = methods[method]
+  if not operation then return no_such_method(service, methods, method, path) end
+  if too_large then return refuse(413, "request entity too large") end
+  local act = operations[operation.id]
+  if not act then
+    return refuse(501, ("The sandbox does not implement %s yet"):format(operation.id))
+  end
+  local status, message = check_ids(operation, values)
+  if status then return refuse(status, message) end
+  local query, body
+  query, status, message = read_query(operation, query_text)
+  if not query then return refuse(status, message) end
+  body, status, message = read_body(operation, text, content_type, service.assume)
+  if status then return refuse(status, message) end
+  if operation.body_required and body == nil then
+    return refuse(400, { "a request body is expected" })
+  end
+  local request = { values = values, query = query, body = body }
+  local answer, kind, refusal = act(service.state, request)
+  if answer == false then return refuse(kind, refusal) end
+  if answer == "" then return operation.status end
+  return operation.status, answer, kind or JSON
+end
+
+local function below_base(service, path)
+  local base = service.base_path
+  return path:sub(1, #base + 1) == base .. "/" and path:sub(#base + 1) or path
+end
+
+-- As perform(), with what the misbehaviours make of it: …, delay, fate, bytes
+local function misbehave(service, method, path, now, query_text, content_type, text, too_large)
+  local outcome = service.rules:decide(method, below_base(service, path), now)
+  local delay = service.rules:latency(method, below_base(service, path))
+  local instead = outcome.answer
+  if instead then
+    return instead.status, instead.body, instead.kind, instead.headers, delay
+  end
+  if outcome.idle then return 200, nil, nil, nil, 0, "stall" end
+  local status, body, kind, headers =
+    perform(service, method, path, query_text, content_type, text, too_large)
+  local bytes = outcome.bytes
+  if bytes == "half" then bytes = math.floor(#(body or "") / 2) end
+  -- An answer that is not longer than what may pass is whole.
+  if bytes and bytes >= #(body or "") then outcome.fate = nil end
+  return status, body, kind, headers, delay, outcome.fate, bytes
+end
+
+local function serve(service, method, uri, key, content_type, text, now, too_large)
+  local mark = uri:find("?", 1, true)
+  local path = mark and uri:sub(1, mark - 1) or uri
+  local query_text = mark and uri:sub(mark + 1)
+  if key ~= service.api_key then
+    return 401, '{"statusCode":401,"message":"Unauthorized"}', JSON, nil,
+      service.rules:latency(method, below_base(service, path))
+  end
+  if #service.rules == 0 then
+    return perform(service, method, path, query_text, content_type, text, too_large)
+  end
+  return misbehave(service, method, path, now, query_text, content_type, text, too_large)
+end
+
+-- Runs f; a usage problem becomes the text that its caller's caller shall see.
+local function checked(name, f, ...)
+  local ok, value = pcall(f, ...)
+  if ok then return value end
+  if type(value) == "table" and value.usage then
+    error(("bad argument #1 to '%s' (%s)"):format(name, value.usage), 0)
+  end
+  error(value, 0)
+end
+
+local function build(text)
+  local config = json.decode(text, true)
+  local document = contract.load()
+  local assume = assumptions.resolve(config.assume)
+  local service = {
+    api_key = config.api_key, assume = assume, base_path = contract.base_path(document),
+    routes = contract.routes(document, { uuid = assume.id_format == "uuid" }),
+  }
+  service.rules = misbehaviour.compile(config.misbehave)
+  service.state = seed.build(config, document, assume)
+  return service
+end
+
+local function controls_of(service)
+  return {
+    state = function() return service.state:encode() end,
+    base_path = function() return service.base_path end,
+    misbehave = function(text)
+      local list = json.decode(text, true)
+      service.rules = checked("misbehave", misbehaviour.compile, list)
+      return ""
+    end,
+  }
+end
+
+--- Makes a service of its configuration (JSON, as init.lua writes it).
+--- @return function serve see rules.c for its arguments and results
+--- @return table controls name → function(text) → text
+function M.new(text)
+  local service = checked("start", build, text)
+  local function answer(...)
+    return serve(service, ...)
+  end
+  return answer, controls_of(service)
+end
+
+return M

@@ -1,0 +1,193 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The service's state: users, roles, groups, and how they are written. Everything that does not
+-- change with a role or a membership is encoded once and kept. Whoever changes a record's fields
+-- calls touch(). What the API allows is not decided here.
+
+local json = require "cipherscale.sandbox.json"
+
+local concat, sort = table.concat, table.sort
+
+local Store = {}
+Store.__index = Store
+
+local M = {}
+
+--- An empty state with the assumptions in force.
+function M.new(assume)
+  return setmetatable({
+    assume = assume, users = {}, roles = {}, groups = {},
+    user_by_id = {}, role_by_id = {}, group_by_id = {}, invitations = {},
+  }, Store)
+end
+
+-- "id" first, then by name; without the closing brace, so that lists can follow.
+local function encode_open(fields, extra)
+  local names = {}
+  for name in pairs(fields) do
+    if name ~= "id" then names[#names + 1] = name end
+  end
+  sort(names)
+  for i, name in ipairs(names) do
+    names[i] = json.quote(name) .. ":" .. json.encode(fields[name])
+  end
+  if extra then names[#names + 1] = extra end
+  local rest = #names > 0 and "," .. concat(names, ",") or ""
+  return '{"id":' .. json.quote(fields.id) .. rest
+end
+
+-- A record is { fields = the scalars, extra = members outside the contract, encoded, … }.
+local function add(list, by_id, record)
+  list[#list + 1] = record
+  by_id[record.fields.id] = record
+  return record
+end
+
+--- Adds a role.
+function Store:add_role(fields, extra)
+  local record = { fields = fields, extra = extra }
+  record.text = encode_open(fields, extra) .. "}"
+  return add(self.roles, self.role_by_id, record)
+end
+
+--- Adds a group that gives these roles; `lists` holds its fields that are lists, encoded.
+function Store:add_group(fields, extra, roles)
+  local record = { fields = fields, extra = extra, roles = roles, members = {} }
+  record.head = encode_open(fields, extra)
+  local short = {}
+  for _, name in ipairs { "id", "createdAt", "updatedAt", "name", "description" } do
+    short[name] = fields[name]
+  end
+  record.short = encode_open(short) .. "}"
+  return add(self.groups, self.group_by_id, record)
+end
+
+--- Adds a user with direct roles and encoded devices.
+function Store:add_user(fields, extra, roles, devices)
+  local record = {
+    fields = fields, extra = extra, direct = {}, holds = {}, groups = {}, joined = {},
+    devices = devices,
+  }
+  for _, role in ipairs(roles) do M.give(record, role) end
+  return add(self.users, self.user_by_id, record)
+end
+
+--- To be called after a user's own fields changed: notes the time.
+function M.touch(user)
+  user.fields.updatedAt = os.date("!%Y-%m-%dT%H:%M:%S.000Z")
+  user.head = nil
+end
+
+--- Gives a role directly. False when the user holds it directly already.
+function M.give(user, role)
+  if user.holds[role] then return false end
+  user.holds[role] = true
+  user.direct[#user.direct + 1] = role
+  return true
+end
+
+--- Takes a direct role away. False when the user does not hold it directly.
+function M.take(user, role)
+  if not user.holds[role] then return false end
+  user.holds[role] = nil
+  for i, held in ipairs(user.direct) do
+    if held == role then
+      table.remove(user.direct, i)
+      break
+    end
+  end
+  return true
+end
+
+--- Makes the user a member. False when it is one already.
+function M.join(user, group)
+  if user.joined[group] then return false end
+  user.joined[group] = true
+  user.groups[#user.groups + 1] = group
+  group.members[#group.members + 1] = user
+  return true
+end
+
+--- The user's roles: those given directly, those that groups give (each once), or both.
+function Store:roles_of(user, direct, inherited)
+  local roles, n, seen = {}, 0, {}
+  if direct then
+    for _, role in ipairs(user.direct) do
+      n = n + 1
+      roles[n] = role
+      if self.assume.role_held_twice == "once" then seen[role] = true end
+    end
+  end
+  if inherited then
+    for _, group in ipairs(user.groups) do
+      for _, role in ipairs(group.roles) do
+        if not seen[role] then
+          n, seen[role] = n + 1, true
+          roles[n] = role
+        end
+      end
+    end
+  end
+  return roles
+end
+
+local function encode_all(records, member)
+  local parts = {}
+  for i, record in ipairs(records) do parts[i] = record[member] end
+  return "[" .. concat(parts, ",") .. "]"
+end
+
+--- A list of roles, written.
+function M.encode_roles(roles)
+  return encode_all(roles, "text")
+end
+
+--- A user, written, with roles (direct and inherited), groups and devices.
+function Store:encode_user(user)
+  user.head = user.head or encode_open(user.fields, user.extra)
+  return concat {
+    user.head, ',"roles":', M.encode_roles(self:roles_of(user, true, true)),
+    ',"groups":', encode_all(user.groups, "short"), ',"devices":', user.devices, "}",
+  }
+end
+
+--- A group, written, with its roles and members.
+function M.encode_group(group)
+  local members = {}
+  for i, user in ipairs(group.members) do
+    local fields = {}
+    for _, name in ipairs { "id", "createdAt", "updatedAt", "firstName", "lastName", "email" } do
+      fields[name] = user.fields[name]
+    end
+    members[i] = encode_open(fields) .. "}"
+  end
+  return concat {
+    group.head, ',"roles":', M.encode_roles(group.roles),
+    ',"users":[', concat(members, ","), "]}",
+  }
+end
+
+-- The ids of roles that users hold directly: what the API's shapes do not tell.
+local function encode_direct(users)
+  local parts = {}
+  for i, user in ipairs(users) do
+    local ids = {}
+    for j, role in ipairs(user.direct) do ids[j] = role.fields.id end
+    parts[i] = json.quote(user.fields.id) .. ":" .. json.encode(ids)
+  end
+  return "{" .. concat(parts, ",") .. "}"
+end
+
+--- The whole state, written.
+function Store:encode()
+  local users, groups = {}, {}
+  for i, user in ipairs(self.users) do users[i] = self:encode_user(user) end
+  for i, group in ipairs(self.groups) do groups[i] = M.encode_group(group) end
+  return concat {
+    '{"users":[', concat(users, ","), '],"groups":[', concat(groups, ","),
+    '],"roles":', M.encode_roles(self.roles), ',"direct":', encode_direct(self.users),
+    ',"invitations":', json.encode(self.invitations), "}",
+  }
+end
+
+return M

@@ -1,0 +1,137 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Making a plan where the service answers otherwise than its documentation lets one hope: no
+-- totals, lists that change while they are read, users that are listed twice or not at all.
+-- The answers are scripted, in the order in which the reads come.
+
+local cipherscale = require "cipherscale"
+local scripted = require "spec.support.server"
+
+local ROLES = { body = '[{"id":"r-audit","type":"AUDITOR","name":"Auditor","deleteable":false}]' }
+
+describe("making a bulk plan", function()
+  local server, client
+
+  after_each(function()
+    if client then client:close() end
+    if server then server:stop() end
+    client, server = nil, nil
+  end)
+
+  local function plan(users, ...)
+    server = scripted.start { answers = { ROLES, ... }, once = true }
+    client = cipherscale.new {
+      api_key = "key", base_url = server.url, max_in_flight = 1, max_retries = 0,
+    }
+    return client.bulk:roles { users = users, add = { "AUDITOR" } }
+  end
+
+  -- A user of a page: without roles and groups, so that nothing need be read about it.
+  local function user(id, email)
+    return ('{"id":"%s","email":"%s","roles":[],"groups":[]}'):format(id, email or id .. "@x.org")
+  end
+
+  local function page(rest, ...)
+    return { body = ('{"data":[%s]%s}'):format(table.concat({ ... }, ","), rest) }
+  end
+
+  local function targets()
+    local list = {}
+    for n, request in ipairs(server:requests()) do list[n] = request.path end
+    return list
+  end
+
+  it("follows the pages one by one where there is no total", function()
+    local made = assert(plan({ "a@x.org", "b@x.org", "c@x.org" },
+      page(',"hasNext":true', user "a", user "d"),
+      page(',"hasNext":true', user "b", user "e"),
+      page(',"hasNext":false', user "c")))
+    assert.equal(3, made.to_change)
+    assert.equal(4, #targets())
+  end)
+
+  it("ends at an empty page where there is neither a total nor an end", function()
+    local _, err = plan({ "z@x.org" }, page("", user "a"), page("", user "b"), page(""))
+    assert.equal("unresolved", err.kind)
+    assert.equal(4, #targets())
+  end)
+
+  it("ends where the same page comes again", function()
+    local _, err = plan({ "z@x.org" }, page(',"hasNext":true', user "a", user "b"),
+      page(',"hasNext":true', user "a", user "b"))
+    assert.equal("unresolved", err.kind)
+  end)
+
+  it("asks for pages of the size that came, whatever the service says of it", function()
+    assert(plan({ "c@x.org" },
+      page(',"total":5,"limit":100', user "a", user "b"),
+      page(',"total":5', user "c", user "d")))
+    assert.truthy(targets()[3]:find("limit=2&offset=2", 1, true))
+  end)
+
+  it("says so when the list changed while it was read and somebody is not in it", function()
+    local _, err = plan({ "a@x.org", "z@x.org" },
+      page(',"total":4', user "a", user "b"), page(',"total":3', user "d"))
+    assert.equal("shifted", err.kind)
+    assert.equal("bulk.roles", err.operation)
+    assert.truthy(err.message:find("(3 of 4 seen)", 1, true))
+  end)
+
+  it("says so, too, when only the number of users on the pages tells", function()
+    local _, err = plan({ "a@x.org", "z@x.org" },
+      page(',"total":4', user "a", user "b"), page(',"total":4', user "d"))
+    assert.equal("shifted", err.kind)
+  end)
+
+  it("does not mind a change of the list when everybody was found", function()
+    local made = assert(plan({ "a@x.org", "d@x.org" },
+      page(',"total":4', user "a", user "b"), page(',"total":3', user "d")))
+    assert.equal(2, made.total)
+  end)
+
+  it("takes a user that comes on two pages for one", function()
+    local made = assert(plan({ "b@x.org", "d@x.org" },
+      page(',"total":4', user "a", user "b"), page(',"total":4', user "b", user "d")))
+    assert.equal(2, made.total)
+  end)
+
+  it("does not choose between two users with one e-mail", function()
+    local _, err = plan({ "a@x.org", "c@x.org" },
+      page(',"total":3', user("a", "a@x.org"), user("b", "A@X.org")),
+      page(',"total":3', user "c"))
+    assert.equal("entry 1: several users have the e-mail 'a@x.org'; say which by id: a, b",
+      err.unresolved[1].message)
+  end)
+
+  it("reads a user itself before it calls an id unknown", function()
+    local made = assert(plan({ "a", "b", "c", "d", "hidden" },
+      page(',"total":4', user "a", user "b", user "c", user "d"),
+      { body = "[]" }))
+    assert.equal(5, made.to_change)
+    assert.truthy(targets()[3]:find("/tenants/users/hidden/roles", 1, true))
+  end)
+
+  it("reads a user whose page leaves out roles or groups", function()
+    local made = assert(plan({ "a@x.org", "b@x.org" },
+      page(',"total":2', '{"id":"a","email":"a@x.org","groups":[]}',
+        '{"id":"b","email":"b@x.org","roles":[{"id":"r-audit"}]}'),
+      { body = '[{"id":"r-audit"}]' }, { body = '[{"id":"r-audit"}]' }))
+    assert.equal(2, made.unchanged)
+    assert.equal(4, #targets())
+  end)
+
+  it("tells a user that is gone from a service that does not answer", function()
+    local _, err = plan({ "a", "b" }, { status = 404, body = '{"message":"no"}' }, { body = "[]" })
+    assert.equal("unresolved", err.kind)
+    assert.equal("entry 1: no user has the id 'a'", err.unresolved[1].message)
+    client:close()
+    server:stop()
+    _, err = plan({ "a", "b" }, { status = 500 }, { body = "[]" })
+    assert.same({ "http", 500, "users.roles" }, { err.kind, err.status, err.operation })
+  end)
+
+  it("fails with the error of a page that cannot be read", function()
+    local _, err = plan({ "a@x.org" }, page(',"total":2', user "b"), { status = 502 })
+    assert.same({ "http", 502 }, { err.kind, err.status })
+  end)
+end)

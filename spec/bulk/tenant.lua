@@ -1,0 +1,90 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What the bulk specs share: a sandbox with users u1, u2, … and a client of it, and short ways to
+-- ask what was planned and what the service got. Not a spec itself.
+
+local sandbox = require "cipherscale.sandbox"
+
+local M = { server = nil, client = nil }
+
+--- Starts a sandbox and a client; stop() ends both.
+function M.start(config, options)
+  M.server = sandbox.start(config)
+  M.client = M.server:client(options)
+end
+
+--- For after_each.
+function M.stop()
+  if M.client then M.client:close() end
+  if M.server then M.server:stop() end
+  M.client, M.server = nil, nil
+end
+
+--- n users with ids u1 … and e-mails u1@example.com …; `more` gives further fields by number.
+function M.users(n, more)
+  local list = {}
+  for i = 1, n do
+    local user = { id = "u" .. i, email = ("u%d@example.com"):format(i) }
+    for name, value in pairs(more and more[i] or {}) do user[name] = value end
+    list[i] = user
+  end
+  return list
+end
+
+--- Their e-mails.
+function M.emails(n)
+  local list = {}
+  for i = 1, n do list[i] = ("u%d@example.com"):format(i) end
+  return list
+end
+
+function M.plan(job) return assert(M.client.bulk:roles(job)) end
+
+function M.changes_of(plan)
+  local list = {}
+  for change in plan:changes() do list[#list + 1] = change end
+  return list
+end
+
+--- "u3 u1": those whom the plan would change, in order.
+function M.changed_ids(plan)
+  local list = {}
+  for change in plan:changes() do list[#list + 1] = change.user end
+  return table.concat(list, " ")
+end
+
+--- How often each request came in: { ["GET /tenants/users/{id}/roles"] = 3 }.
+function M.request_counts()
+  local counts = {}
+  for _, request in ipairs(M.server:requests()) do
+    local what = request.method .. " " .. request.path:gsub("/users/[^/]+", "/users/{id}")
+    counts[what] = (counts[what] or 0) + 1
+  end
+  return counts
+end
+
+function M.patches()
+  local list = {}
+  for _, request in ipairs(M.server:requests()) do
+    if request.method == "PATCH" then list[#list + 1] = request end
+  end
+  return list
+end
+
+function M.role_id(kind)
+  for _, role in ipairs(M.server:state().roles) do
+    if role.type == kind then return role.id end
+  end
+end
+
+--- The types of the roles that a user holds directly, as the service tells: "AUDITOR BASIC".
+function M.direct_roles(id)
+  local kinds = {}
+  for n, role in ipairs(assert(M.client.users:roles(id, { rolesOnly = true }))) do
+    kinds[n] = role.type
+  end
+  table.sort(kinds)
+  return table.concat(kinds, " ")
+end
+
+return M

@@ -1,0 +1,61 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The door of the bulk layer: what it takes, and what it says to wrong usage.
+
+local tenant = require "spec.bulk.tenant"
+
+local start = tenant.start
+local users = tenant.users
+local plan = tenant.plan
+local patches = tenant.patches
+
+describe("client.bulk", function()
+  after_each(tenant.stop)
+
+  describe("wrong usage", function()
+    before_each(function() start { users = users(1) } end)
+
+    local function raises(job, message)
+      local ok, err = pcall(function() tenant.client.bulk:roles(job) end)
+      assert.is_false(ok)
+      assert.equal(message, (err:gsub("^[^:]*bulk_spec.lua:%d+: ", "")))
+      assert.equal(0, #tenant.server:requests())
+    end
+
+    it("is raised, naming the option, before anything is sent", function()
+      raises(nil, "bulk.roles: table of options expected, got nil")
+      raises({ users = {}, ad = { "AUDITOR" } },
+        "bulk.roles: unknown option 'ad' (did you mean 'add'?)")
+      raises({ users = {}, journal = "x" },
+        "bulk.roles: unknown option 'journal' (known: users, add, remove)")
+      raises({ users = { "u1" } }, "bulk.roles: nothing to do: add or remove expected")
+      raises({ users = { "u1" }, add = "AUDITOR" },
+        "bulk.roles: add: list of ids or names expected, got string")
+      raises({ users = { "u1" }, add = { "AUDITOR", 5 } },
+        "bulk.roles: add[2]: non-empty string expected, got number")
+      raises({ users = { "u1" }, remove = { "" } },
+        "bulk.roles: remove[1]: non-empty string expected, got an empty string")
+      raises({ add = { "AUDITOR" } }, "bulk.roles: users: list or iterator expected, got nil")
+      raises({ users = { data = {} }, add = { "AUDITOR" } },
+        "bulk.roles: users: list without holes expected, got the key 'data'")
+      raises({ users = { "u1", [3] = "u3" }, add = { "AUDITOR" } },
+        "bulk.roles: users: list without holes expected, got the key '3'")
+    end)
+
+    it("of apply is raised as well", function()
+      local made = plan { users = { "u1" }, add = { "AUDITOR" } }
+      assert.has_error(function() made:apply { on_progres = print } end,
+        "plan.apply: unknown option 'on_progres' (did you mean 'on_progress'?)")
+      assert.has_error(function() made:apply { on_result = 5 } end,
+        "plan.apply: on_result: function expected, got number")
+      assert.equal(0, #patches())
+    end)
+
+    it("of the object itself shows what it can do", function()
+      assert.has_error(function() tenant.client.bulk.roles { users = {} } end,
+        "bulk.roles: call it as client.bulk:roles{…}")
+      local text = tostring(tenant.client.bulk)
+      assert.truthy(text:find("\n  :roles{ users =, add =, remove = }", 1, true))
+    end)
+  end)
+end)

@@ -1,0 +1,307 @@
+-- SPDX-License-Identifier: MIT
+-- Arguments whose fields come from metamethods are honoured, never taken for empty ones; and Lua
+-- code that runs while a request is being prepared may do what it likes.
+
+local core = require "cipherscale.core"
+local helper = require "spec.support.helper"
+local start = require("spec.support.server").start
+
+local server, client, users
+
+before_each(function()
+  server = start { answers = { { body = "{}" } } }
+  client = helper.client(server)
+  users = client.users
+end)
+
+after_each(function()
+  assert.equal(0, core.in_use(client))
+  client:close()
+  server:stop()
+end)
+
+local function bodies()
+  local list = {}
+  for i, request in ipairs(server:requests()) do list[i] = request.body end
+  return list
+end
+
+local function body_of(fields)
+  server:clear_requests()
+  assert(users:update_roles("u1", fields))
+  assert.equal(1, server:count())
+  return bodies()[1]
+end
+
+local function refusal(fields)
+  server:clear_requests()
+  local message = helper.message_of(users.update_roles, users, "u1", fields)
+  assert.equal(0, server:count())
+  assert.equal(0, core.in_use(client))
+  assert(client.roles:list())
+  assert.equal(1, server:count())
+  return message
+end
+
+local function contains(part, text)
+  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
+end
+
+local ONE = [[{"addedRoles":["a"],"removedRoles":[]}]]
+local TWO = [[{"addedRoles":["a","b"],"removedRoles":[]}]]
+
+describe("a table of fields", function()
+  it("may have them from __index, a table or a function", function()
+    assert.equal(ONE, body_of(setmetatable({}, { __index = { addedRoles = { "a" } } })))
+    assert.equal(ONE, body_of(setmetatable({}, { __index = function(_, name)
+      return name == "addedRoles" and { "a" } or nil
+    end })))
+    local class = setmetatable({}, { __index = { addedRoles = { "a" } } })
+    assert.equal(ONE, body_of(setmetatable({}, { __index = class })))
+  end)
+
+  it("may mix its own with those of __index", function()
+    assert.equal([[{"addedRoles":["a"],"removedRoles":["b"]}]],
+      body_of(setmetatable({ removedRoles = { "b" } }, { __index = { addedRoles = { "a" } } })))
+  end)
+
+  it("may be a proxy with __index and __pairs", function()
+    local fields = { addedRoles = { "a", "b" } }
+    local proxy = setmetatable({}, {
+      __index = fields, __pairs = function() return next, fields, nil end,
+    })
+    assert.equal(TWO, body_of(proxy))
+  end)
+
+  it("is checked for unknown names where __pairs shows them", function()
+    local function with(fields)
+      return setmetatable({}, { __index = fields, __pairs = function() return next, fields end })
+    end
+    contains("unknown field 'addedRole' (did you mean 'addedRoles'?)",
+      refusal(with { addedRole = { "a" } }))
+    contains("a key of type number", refusal(with { "a" }))
+  end)
+
+  it("is never taken for an empty one where only __pairs shows what is in it", function()
+    local fields = setmetatable({}, {
+      __pairs = function() return next, { addedRoles = { "a" } } end,
+    })
+    server:clear_requests()
+    local ok = pcall(users.update_roles, users, "u1", fields)
+    assert.same(ok and { ONE } or {}, bodies())
+  end)
+
+  it("gives queries and options in the same way", function()
+    assert(users:page(setmetatable({}, { __index = { limit = 5 } }),
+      setmetatable({}, { __index = { timeout = 5 } })))
+    assert.equal("/tenants/users?limit=5", server:requests()[1].path)
+    local response = {}
+    assert(users:get("u1", setmetatable({}, { __index = { response = response } })))
+    assert.equal(200, response.status)
+    contains("timeout: number from", helper.message_of(users.get, users, "u1",
+      setmetatable({}, { __index = { timeout = "soon" } })))
+  end)
+end)
+
+describe("a list", function()
+  it("may have its elements from __index and its length from __len", function()
+    local list = setmetatable({}, { __index = { "a", "b" }, __len = function() return 2 end })
+    assert.equal(TWO, body_of { addedRoles = list })
+    local made = setmetatable({}, {
+      __index = function(_, i) return ({ "a", "b" })[i] end, __len = function() return 2.0 end,
+    })
+    assert.equal(TWO, body_of { addedRoles = made })
+  end)
+
+  it("may be a proxy with __pairs, too", function()
+    local list = { "a", "b" }
+    local proxy = setmetatable({}, {
+      __index = list, __len = function() return #list end,
+      __pairs = function() return next, list, nil end,
+    })
+    assert.equal(TWO, body_of { addedRoles = proxy })
+  end)
+
+  it("is never taken for an empty one where its elements come from __index alone", function()
+    for _, index in ipairs { { "a", "b" }, function(_, i) return ({ "a", "b" })[i] end } do
+      server:clear_requests()
+      local ok = pcall(users.update_roles, users, "u1",
+        { addedRoles = setmetatable({}, { __index = index }) })
+      assert.same(ok and { TWO } or {}, bodies())
+    end
+  end)
+
+  it("is never cut short where __index goes on behind its own elements", function()
+    server:clear_requests()
+    local ok = pcall(users.update_roles, users, "u1",
+      { addedRoles = setmetatable({ "a" }, { __index = { [2] = "b" } }) })
+    assert.same(ok and { TWO } or {}, bodies())
+  end)
+
+  it("is refused where __len promises more than there is", function()
+    local list = setmetatable({ "a" }, { __len = function() return 3 end })
+    contains("addedRoles[2]: non-empty string expected, got nil", refusal { addedRoles = list })
+  end)
+
+  it("is refused where __len hides elements, or is no length", function()
+    contains("list without holes expected, got the key 2",
+      refusal { addedRoles = setmetatable({ "a", "b" }, { __len = function() return 1 end }) })
+    contains("list without holes expected, got the key 1",
+      refusal { addedRoles = setmetatable({ "a" }, { __len = function() return -1 end }) })
+    for _, length in ipairs { "two", 1.5, {}, 0 / 0 } do
+      refusal { addedRoles = setmetatable({ "a" }, { __len = function() return length end }) }
+    end
+  end)
+
+  it("is refused where __pairs shows what the length does not", function()
+    local list = setmetatable({}, { __pairs = function() return next, { "a" } end })
+    contains("list without holes expected, got the key 1", refusal { addedRoles = list })
+  end)
+
+  it("ends at the largest body, however long it says it is", function()
+    local list = setmetatable({}, {
+      __index = function() return ("x"):rep(100000) end,
+      __len = function() return math.maxinteger end,
+    })
+    contains("the body is too large", refusal { addedRoles = list })
+  end)
+
+  it("may make its elements up as they are asked for, under a busy collector", function()
+    local list = setmetatable({}, {
+      __len = function() return 200 end,
+      __index = function(_, i)
+        if i % 20 == 0 then collectgarbage() end
+        return ("role"):rep(20) .. i
+      end,
+    })
+    local expected = {}
+    for i = 1, 200 do expected[i] = ("role"):rep(20) .. i end
+    assert.equal(('{"addedRoles":["%s"],"removedRoles":[]}'):format(
+      table.concat(expected, '","')), body_of { addedRoles = list })
+  end)
+end)
+
+-- Fields that call `act` when they are read.
+local function acting(act)
+  return setmetatable({}, { __index = function(_, name)
+    if name ~= "addedRoles" then return nil end
+    act()
+    return { "a" }
+  end })
+end
+
+describe("code that runs while a request is prepared", function()
+  it("may raise anything: that is the error of the call, and nothing is sent", function()
+    local raised = setmetatable({}, { __tostring = function() error "never shown" end })
+    for _, value in ipairs { raised, 5, true } do
+      local ok, err = pcall(users.update_roles, users, "u1", acting(function() error(value) end))
+      assert.is_false(ok)
+      assert.equal(value, err)
+    end
+    local ok, err = pcall(users.update_roles, users, "u1", acting(function() error() end))
+    assert.is_false(ok)
+    assert.is_nil(err)
+    assert.equal(0, server:count())
+    assert(users:update_roles("u1"))
+  end)
+
+  it("may raise from every metamethod that is used", function()
+    local function raise() error("stop", 0) end
+    for _, name in ipairs { "__index", "__pairs" } do
+      assert.equal("stop", refusal(setmetatable({}, { [name] = raise })))
+    end
+    for _, name in ipairs { "__index", "__pairs", "__len" } do
+      local list = setmetatable({}, { __len = function() return 1 end })
+      getmetatable(list)[name] = raise
+      assert.equal("stop", refusal { addedRoles = list })
+    end
+    assert.equal("stop", refusal(setmetatable({}, { __pairs = function() return raise end })))
+    local key = setmetatable({}, { __tostring = raise })
+    assert.equal("stop", refusal { addedRoles = { [key] = "a" } })
+  end)
+
+  it("may call the same client, whose requests do not mix", function()
+    local inner
+    local fields = acting(function()
+      inner = assert(users:get "inner")
+      assert(users:add_to_group("u2", "g2"))
+    end)
+    assert.is_true(users:update_roles("u1", fields))
+    assert.is_table(inner)
+    assert.same({ "", [[{"groupId":"g2"}]], ONE }, bodies())
+    assert.equal("/tenants/users/u1/roles", server:requests()[3].path)
+  end)
+
+  it("may call the same method again and again, and be refused at last", function()
+    local depth = 0
+    local fields
+    fields = acting(function()
+      depth = depth + 1
+      if depth == 20 then error("deep enough", 0) end
+      users:update_roles("u" .. depth, fields)
+    end)
+    assert.is_truthy(refusal(fields):find "deep enough$")
+  end)
+
+  it("may close the client: the call ends as closed, and nothing is sent", function()
+    local ok, err = users:update_roles("u1", acting(function() client:close() end))
+    assert.is_nil(ok)
+    assert.equal("closed", err.kind)
+    assert.equal("users.update_roles", err.operation)
+    assert.equal(0, server:count())
+  end)
+
+  it("may close the client and raise", function()
+    local ok, err = pcall(users.update_roles, users, "u1", acting(function()
+      client:close()
+      error("stop", 0)
+    end))
+    assert.is_false(ok)
+    assert.equal("stop", err)
+    assert.equal(0, server:count())
+  end)
+
+  it("may collect garbage that uses the client as it goes", function()
+    local calls = 0
+    local fields = acting(function()
+      setmetatable({}, { __gc = function()
+        calls = calls + 1
+        assert(users:get "finalised")
+      end })
+      collectgarbage()
+      collectgarbage()
+    end)
+    assert.is_true(users:update_roles("u1", fields))
+    assert.equal(1, calls)
+    assert.same({ "", ONE }, bodies())
+  end)
+
+  it("cannot yield: that is an error, and nothing is sent", function()
+    local thread = coroutine.create(function()
+      return users:update_roles("u1", acting(coroutine.yield))
+    end)
+    local ok, err = coroutine.resume(thread)
+    assert.is_false(ok)
+    contains("attempt to yield", err)
+    assert.equal(0, server:count())
+    assert.equal(0, core.in_use(client))
+  end)
+
+  it("cannot yield in a task either", function()
+    local ok, err = pcall(client.run, client, function()
+      return users:update_roles("u1", acting(coroutine.yield))
+    end)
+    assert.is_false(ok)
+    contains("attempt to yield", err)
+    assert.equal(0, server:count())
+    assert.equal("ran", client:run(function() return "ran" end))
+  end)
+
+  it("may call the client in a task, where the inner call blocks", function()
+    local result = client:run(function()
+      return users:update_roles("u1", acting(function() assert(users:get "inner") end))
+    end)
+    assert.is_true(result)
+    assert.same({ "", ONE }, bodies())
+  end)
+end)

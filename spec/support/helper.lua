@@ -1,0 +1,61 @@
+-- SPDX-License-Identifier: MIT
+-- What most specs begin with: a client for a server, the text of an error that is raised, and a
+-- child process that runs Lua code with this one's search paths. Knows nothing of the API.
+
+local M = {}
+
+--- The API key of the specs: found easily wherever it must not be.
+M.key = "Test-Key-0123456789-abcdefghij"
+
+--- Makes a client for a server (anything with `url`); `options` go before these settings.
+---@param server table
+---@param options? table
+---@return userdata client
+function M.client(server, options)
+  local merged = { api_key = M.key, base_url = server.url }
+  for name, value in pairs(options or {}) do merged[name] = value end
+  return require("cipherscale").new(merged)
+end
+
+--- The message that `fn(...)` raises, without the place in front of it. Fails if there is none.
+---@return string message
+function M.message_of(fn, ...)
+  local ok, message = pcall(fn, ...)
+  if ok then error("an error was expected, and none was raised", 2) end
+  if type(message) ~= "string" then
+    error("a message was expected, and a " .. type(message) .. " was raised: "
+      .. tostring(message), 2)
+  end
+  return (message:gsub("^[^\n]-:%d+: ", "", 1))
+end
+
+local function quote(text)
+  return "'" .. text:gsub("'", [['\'']]) .. "'"
+end
+
+--- Runs a script in a child with the same search paths and none of the client's variables.
+---@param script string
+---@param env? table<string, string> further variables
+---@return string output both streams
+---@return integer code the exit code; of a signal, its number and 128
+function M.run_lua(script, env)
+  local lines = { "unset CIPHERSCALE_API_KEY CIPHERSCALE_BASE_URL" }
+  local function export(name, value)
+    lines[#lines + 1] = ("export %s=%s"):format(name, quote(value))
+  end
+  export("LUA_PATH", package.path)
+  export("LUA_CPATH", package.cpath)
+  for name, value in pairs(env or {}) do export(name, value) end
+  local path = os.tmpname()
+  local file = assert(io.open(path, "wb"))
+  file:write(script)
+  file:close()
+  lines[#lines + 1] = "lua5.4 " .. quote(path) .. " 2>&1"
+  local pipe = assert(io.popen(table.concat(lines, "\n")))
+  local output = pipe:read("*a")
+  local _, how, code = pipe:close()
+  os.remove(path)
+  return output, how == "signal" and code + 128 or code
+end
+
+return M
