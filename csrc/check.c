@@ -233,8 +233,10 @@ void cs_check_table(lua_State *L, const struct cs_place *place, const char *expe
 /* Elements of a list are numbered from 1 on, without holes or other keys. */
 static void check_element_keys(lua_State *L, const struct cs_place *place, int index,
                                lua_Integer length) {
+  bool viewed = push_view(L, index);
+  int table = viewed ? lua_gettop(L) : index;
   lua_pushnil(L);
-  while (lua_next(L, index)) {
+  while (lua_next(L, table)) {
     int whole = 0;
     lua_pop(L, 1);
     lua_Integer i = lua_tointegerx(L, -1, &whole);
@@ -244,6 +246,7 @@ static void check_element_keys(lua_State *L, const struct cs_place *place, int i
     (void)luaL_error(L, "%s: %s: list without holes expected, got the key %s",
                      cs_check_call(place), lua_tostring(L, -1), key);
   }
+  if (viewed) lua_pop(L, 1);
 }
 
 bool cs_check_next_element(lua_State *L, const struct cs_place *place, int index,

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base_url.h"
 #include "check.h"
 #include "shape.h"
-#include "transport.h"
 
 static const char new_call[] = "cipherscale.new";
 static const char default_base_url[] = "https://public-api.cipherscale.com/qa";
@@ -177,7 +177,7 @@ static const char *push_base_url(lua_State *L, struct cs_options *options) {
   const char *problem = NULL;
   cs_buffer_init(&checked, 8192);
   enum cs_status status =
-    cs_transport_check_base(given, &checked, &options->loopback, &problem);
+    cs_base_url_check(given, &checked, &options->loopback, &problem);
   char url[8193];
   (void)snprintf(url, sizeof url, "%s", cs_buffer_text(&checked));
   cs_buffer_free(&checked);

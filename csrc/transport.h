@@ -41,11 +41,6 @@ enum cs_status cs_transport_prepare(const struct cs_transport *transport,
    (no failure for a 2xx answer), retry_after and truncated. */
 enum cs_outcome cs_transport_finish(struct cs_request *request, int code);
 
-/* Checks a base URL: https, or http to loopback, nothing behind the path. Writes it
-   without a trailing slash; CS_INVALID fills *problem with what is wrong. */
-enum cs_status cs_transport_check_base(const char *url, struct cs_buffer *checked,
-                                       bool *loopback, const char **problem);
-
 /* Writes "lua-cipherscale/1.0 libcurl/8.0 app/1.2"; app may be NULL. */
 void cs_transport_user_agent(char *text, size_t size, const char *app);
 

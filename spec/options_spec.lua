@@ -114,7 +114,7 @@ describe("cipherscale.new", function()
       readonly = "read_only", onevent = "on_event", max_inflight = "max_in_flight",
     } do
       local message = refusal { [wrong] = 1 }
-      contains(("'%s'"):format(wrong), message)
+      contains(("unknown option '%s'"):format(wrong), message)
       contains(("did you mean '%s'?"):format(right), message)
     end
   end)
@@ -136,7 +136,7 @@ describe("cipherscale.new", function()
 
   it("refuses anything but a table", function()
     for _, value in ipairs { 1, "key", true, print } do
-      contains("table of fields expected, got " .. type(value),
+      contains("table of options expected, got " .. type(value),
         helper.message_of(cipherscale.new, value))
     end
   end)

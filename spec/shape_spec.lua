@@ -387,13 +387,14 @@ end)
 describe("the options of a call", function()
   it("are a table", function()
     for _, wrong in ipairs { 5, "x", true, print } do
-      contains("users.get: table of fields expected, got " .. type(wrong),
+      contains("users.get: table of options expected, got " .. type(wrong),
         refusal(users.get, users, "u1", wrong))
     end
   end)
 
   it("have known names, or the nearest one is named", function()
-    contains("'timout' (did you mean 'timeout'?)", refusal(users.get, users, "u1", { timout = 1 }))
+    contains("unknown option 'timout' (did you mean 'timeout'?)",
+      refusal(users.get, users, "u1", { timout = 1 }))
     contains("'max_retry' (did you mean 'max_retries'?)",
       refusal(users.invite, users, "u1", { max_retry = 1 }))
     contains("'addedRoles'", refusal(users.update_roles, users, "u1", nil, { addedRoles = {} }))

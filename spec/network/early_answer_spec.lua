@@ -6,6 +6,8 @@ local helper = require "spec.support.helper"
 local nginx = require "spec.support.nginx"
 local raw = require "spec.support.server"
 
+local unpack = table.unpack or unpack
+
 local server, client
 
 local function start(script, options)
@@ -26,6 +28,7 @@ end)
 local many = {}
 for i = 1, 150000 do many[i] = ("role-%032d"):format(i) end
 local LARGE, SMALL = { addedRoles = many }, { addedRoles = { "r1" } }
+local MIDDLE = { addedRoles = { unpack(many, 1, 1000) } } -- below HTTP/2's first window
 
 local function assert_refused(status, value, err)
   assert.is_nil(value)
@@ -117,33 +120,35 @@ describe("of nginx", function()
     web = nil
   end)
 
+  local function ask(kind, status, headers, options)
+    start_web({ http2 = kind.http2, tls = kind.tls }, status, headers)
+    local merged = { http_version = kind.http2 and "2" or "1.1", ca_file = web.ca_file }
+    for name, value in pairs(options) do merged[name] = value end
+    client = helper.client(web, merged)
+  end
+
   for name, kind in pairs {
-    ["over HTTP/1.1"] = { options = {}, version = "1.1" },
-    ["over HTTP/2 and TLS"] = { options = { http2 = true, tls = true }, version = "2" },
-    ["over HTTP/2 in plain text"] = { options = { http2 = true }, version = "2" },
+    ["over HTTP/1.1"] = {},
+    ["over HTTP/2 and TLS"] = { http2 = true, tls = true },
+    ["over HTTP/2 in plain text"] = { http2 = true },
   } do
     for _, status in ipairs { 401, 413, 429 } do
-      it(("%d %s is the answer to a large body"):format(status, name), function()
-        start_web({ http2 = kind.options.http2, tls = kind.options.tls }, status)
-        client = helper.client(web,
-          { http_version = kind.version, ca_file = web.ca_file, max_retries = 0 })
+      it(("%d %s is the answer"):format(status, name), function()
+        ask(kind, status, nil, { max_retries = 0 })
         for _ = 1, 3 do
-          assert_refused(status, client.users:update_roles("u1", LARGE))
+          assert_refused(status, client.users:update_roles("u1", SMALL))
+          assert_refused(status, client.users:update_roles("u1", MIDDLE))
+          assert_refused(status, client.users:reactivate("u1"))
         end
       end)
     end
 
-    it(("429 %s is the answer to many large bodies at once"):format(name), function()
-      start_web({ http2 = kind.options.http2, tls = kind.options.tls }, 429,
-        { ["Retry-After"] = "100" })
-      client = helper.client(web, {
-        http_version = kind.version, ca_file = web.ca_file, max_retry_wait = 1,
-        max_in_flight = 8,
-      })
+    it(("429 %s is the answer to many at once"):format(name), function()
+      ask(kind, 429, { ["Retry-After"] = "100" }, { max_retry_wait = 1, max_in_flight = 8 })
       client:run(function(tasks)
-        for _ = 1, 16 do
+        for _ = 1, 100 do
           tasks:spawn(function()
-            local value, err = client.users:update_roles("u1", LARGE)
+            local value, err = client.users:update_roles("u1", MIDDLE)
             assert_refused(429, value, err)
             assert.equal(100, err.retry_after)
           end)
@@ -151,6 +156,26 @@ describe("of nginx", function()
       end)
     end)
   end
+
+  it("413 over HTTP/1.1 is the answer to a large body", function()
+    ask({}, 413, nil, { max_retries = 0 })
+    for _ = 1, 3 do assert_refused(413, client.users:update_roles("u1", LARGE)) end
+  end)
+
+  -- libcurl may take the answer for a broken stream when it has more to send than HTTP/2's
+  -- window lets it; then nobody can know what became of the change.
+  it("413 over HTTP/2 to a large body is the answer, or leaves the change in doubt", function()
+    for _, tls in ipairs { true, false } do
+      ask({ http2 = true, tls = tls }, 413, nil, { max_retries = 0 })
+      for _ = 1, 3 do
+        local value, err = client.users:update_roles("u1", LARGE)
+        assert.is_nil(value)
+        assert.is_true(err.status == 413 or err.kind == "network" and err.ambiguous)
+      end
+      client:close()
+      web:stop()
+    end
+  end)
 end)
 
 describe("HTTP/2 over plain http to loopback", function()

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* See base_url.h. */
+#define _POSIX_C_SOURCE 200809L /* strcasecmp */
+#include "base_url.h"
+
+#include <curl/curl.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_loopback(const char *host) {
+  return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+         (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
+}
+
+static bool has_part(CURLU *url, CURLUPart part) {
+  char *text = NULL;
+  bool has = curl_url_get(url, part, &text, 0) == CURLUE_OK;
+  curl_free(text);
+  return has;
+}
+
+/* NULL when all is well. */
+static const char *base_problem(CURLU *url, const char *text, bool *loopback) {
+  for (const char *p = text; *p; p++) {
+    if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
+      return "has a space, a control character or a byte beyond ASCII";
+  }
+  if (strpbrk(text, "?#")) return "has a query or a fragment";
+  /* libcurl forgives a slash too many or too few, and takes part of the path for a host. */
+  const char *host_part = strstr(text, "://");
+  if (!host_part || host_part[3] == '/' || host_part[3] == '\\') return "is not a URL";
+  if (curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+    return "is not a URL";
+  if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
+    return "carries credentials";
+  char *scheme = NULL, *host = NULL;
+  const char *problem = "is not a URL";
+  if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+      curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+    bool https = strcmp(scheme, "https") == 0;
+    *loopback = strcmp(scheme, "http") == 0 && is_loopback(host);
+    problem = https || *loopback ? NULL : "is neither https nor http to loopback";
+  }
+  curl_free(scheme);
+  curl_free(host);
+  return problem;
+}
+
+enum cs_status cs_base_url_check(const char *text, struct cs_buffer *checked,
+                                 bool *loopback, const char **problem) {
+  CURLU *url = curl_url();
+  if (!url) return CS_NO_MEMORY;
+  *problem = base_problem(url, text, loopback);
+  enum cs_status status = CS_INVALID;
+  if (!*problem) {
+    char *whole = NULL;
+    status = CS_NO_MEMORY;
+    if (curl_url_get(url, CURLUPART_URL, &whole, 0) == CURLUE_OK) {
+      size_t length = strlen(whole);
+      while (length > 0 && whole[length - 1] == '/') length--;
+      status = cs_buffer_append(checked, whole, length);
+    }
+    curl_free(whole);
+  }
+  curl_url_cleanup(url);
+  return status;
+}

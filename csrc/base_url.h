@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the service is. A base URL decides who is shown the API key, so it is checked
+ * before anything is sent; libcurl's own parser takes it apart.
+ */
+#ifndef CS_BASE_URL_H
+#define CS_BASE_URL_H
+
+#include <stdbool.h>
+
+#include "buffer.h"
+
+/* Checks a base URL: https, or http to loopback, nothing behind the path. Writes it
+   without a trailing slash; CS_INVALID fills *problem with what is wrong. */
+enum cs_status cs_base_url_check(const char *url, struct cs_buffer *checked,
+                                 bool *loopback, const char **problem);
+
+#endif
