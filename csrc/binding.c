@@ -301,6 +301,7 @@ static int resource_tostring(lua_State *L) {
   const struct cs_resource *resource = resource_of(L);
   luaL_Buffer text;
   luaL_buffinit(L, &text);
+  luaL_addstring(&text, "client.");
   luaL_addstring(&text, resource->name);
   luaL_addstring(&text, ": ");
   luaL_addstring(&text, resource->doc);

@@ -140,18 +140,54 @@ static int client_newindex(lua_State *L) {
   return luaL_error(L, "a client's fields cannot be set");
 }
 
-/* "cipherscale client, open" and a line for each resource. The key is not in it. */
+/* Pushes the string key of the members that follows `name`, or nothing and returns false. */
+static bool push_next_name(lua_State *L, int members, const char *name) {
+  lua_pushnil(L); /* the best so far */
+  lua_pushnil(L);
+  while (lua_next(L, members)) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), name) <= 0)
+      continue;
+    if (lua_isnil(L, -2) || strcmp(lua_tostring(L, -1), lua_tostring(L, -2)) < 0) {
+      lua_pushvalue(L, -1);
+      lua_replace(L, -3);
+    }
+  }
+  if (!lua_isnil(L, -1)) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Appends "client:run(…)", or the first line of what the member says of itself. */
+static void add_member(lua_State *L, luaL_Buffer *text, int members, const char *name) {
+  if (lua_getfield(L, members, name) == LUA_TFUNCTION) {
+    lua_pushfstring(L, "\n  client:%s(…)", name);
+  } else {
+    const char *line = luaL_tolstring(L, -1, NULL);
+    lua_pushliteral(L, "\n  ");
+    lua_pushlstring(L, line, strcspn(line, "\n"));
+    lua_concat(L, 2);
+    lua_remove(L, -2);
+  }
+  lua_remove(L, -2);
+  luaL_addvalue(text);
+}
+
+/* What is there, a line each. The key is not in it. */
 static int client_tostring(lua_State *L) {
   struct cs_client *client = cs_client_check(L, 1);
+  bool closed = !client->engine || !cs_engine_usable(client->engine);
+  lua_settop(L, 1);
+  cs_client_push_members(L, 1);
+  lua_pushliteral(L, ""); /* slot 3: the last name, which must outlive its use */
   luaL_Buffer text;
   luaL_buffinit(L, &text);
   luaL_addstring(&text, "cipherscale client for ");
   luaL_addstring(&text, client->base ? client->base : "nothing");
-  if (!client->engine || !cs_engine_usable(client->engine))
-    luaL_addstring(&text, " (closed)");
-  for (int i = 0; i < cs_resource_count; i++) {
-    lua_pushfstring(L, "\n  client.%s: %s", cs_resources[i].name, cs_resources[i].doc);
-    luaL_addvalue(&text);
+  if (closed) luaL_addstring(&text, " (closed)");
+  while (lua_istable(L, 2) && push_next_name(L, 2, lua_tostring(L, 3))) {
+    lua_replace(L, 3);
+    add_member(L, &text, 2, lua_tostring(L, 3));
   }
   luaL_pushresult(&text);
   return 1;

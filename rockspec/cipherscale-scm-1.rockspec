@@ -67,6 +67,7 @@ build = {
         "csrc/endpoints.c",
         "csrc/fields.c",
         "csrc/url.c",
+        "csrc/base_url.c",
         "csrc/buffer.c",
         "csrc/retry.c",
         "csrc/pace.c",
