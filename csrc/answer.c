@@ -43,7 +43,7 @@ int cs_answer_push_request_id(lua_State *L, const struct cs_request *request) {
   struct header header;
   while (next_header(&cursor, end, &header)) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-      if (header.name_length == strlen(names[i]) &&
+      if (header.name_length == strlen(names[i]) && header.value_length > 0 &&
           strncasecmp(header.name, names[i], header.name_length) == 0) {
         lua_pushlstring(L, header.value, header.value_length);
         return 1;
@@ -259,6 +259,7 @@ static const char *push_value(lua_State *L, const struct cs_request *request,
 
 /* A server may echo the key in an error's text, a header, or a debug page. */
 static void blank_key(struct cs_request *request, const char *key) {
+  cs_error_blank(request->url.data, request->url.length, key);
   cs_error_blank(request->head.data, request->head.length, key);
   cs_error_blank(request->answer.data, request->answer.length, key);
   cs_error_blank(request->failure.text, strlen(request->failure.text), key);

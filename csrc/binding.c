@@ -136,6 +136,7 @@ static int prepare(lua_State *L) {
   request->repeat = row->repeat;
   request->settled = row->settled;
   request->operation = (int)(row - cs_endpoints);
+  request->silent = call->client->telling;
   if (!has_options) return 0;
   lua_getfield(L, -1, "response");
   return 1;

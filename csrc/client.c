@@ -13,10 +13,17 @@
 #include "version.h"
 
 static const char type_name[] = "cipherscale.client";
+static const char type_key = 0;     /* its address: what a client's metatable holds */
 static const char on_event_key = 0; /* its address: a key of the members table */
 
 struct cs_client *cs_client_check(lua_State *L, int index) {
-  return luaL_checkudata(L, index, type_name);
+  struct cs_client *client = NULL;
+  if (lua_type(L, index) == LUA_TUSERDATA && lua_getmetatable(L, index)) {
+    if (lua_rawgetp(L, -1, &type_key) != LUA_TNIL) client = lua_touserdata(L, index);
+    lua_pop(L, 2);
+  }
+  luaL_argexpected(L, client != NULL, index, type_name);
+  return client;
 }
 
 void cs_client_push_members(lua_State *L, int index) {
@@ -41,96 +48,15 @@ static int client_gc(lua_State *L) {
   return 0;
 }
 
-static void open_engine(lua_State *L, struct cs_client *client,
-                        const struct cs_options *options) {
-  char agent[512];
-  cs_transport_user_agent(agent, sizeof agent, options->app);
-  struct cs_engine_settings settings = {
-    .transport = {.api_key = options->api_key,
-                  .user_agent = agent,
-                  .ca_file = options->ca_file,
-                  .ca_path = options->ca_path,
-                  .proxy = options->proxy,
-                  .no_proxy = options->no_proxy,
-                  .connect_timeout = options->connect_timeout,
-                  .loopback = options->loopback,
-                  .http2 = options->http2,
-                  .max_response_bytes = (size_t)options->max_response_bytes},
-    .max_in_flight = options->max_in_flight,
-    .rate = options->rate,
-    .max_retry_wait = options->max_retry_wait,
-    .events = client->has_on_event,
-  };
-  client->base = strdup(options->base_url);
-  client->key = strdup(options->api_key);
-  client->engine = cs_engine_new(&settings);
-  if (!client->engine || !client->base || !client->key)
-    (void)luaL_error(L, "cipherscale.new: not enough memory or descriptors");
-  client->answers =
-    (struct cs_answer_context){.key = client->key, .base_length = strlen(client->base)};
-}
-
-/* Pushes the members table of the client at index 1: a field per resource, and close. */
-static void push_members(lua_State *L, int values) {
-  lua_newtable(L);
-  int members = lua_gettop(L);
-  for (int i = 0; i < cs_resource_count; i++) {
-    cs_binding_push_resource(L, 1, &cs_resources[i]);
-    lua_setfield(L, members, cs_resources[i].name);
-  }
-  lua_pushcfunction(L, client_close);
-  lua_setfield(L, members, "close");
-  lua_getfield(L, values, "on_event");
-  lua_rawsetp(L, members, &on_event_key);
-}
-
-/* (options) -> client, members */
-static int new_client(lua_State *L) {
-  lua_settop(L, 1);
-  struct cs_client *client = lua_newuserdatauv(L, sizeof *client, 1);
-  *client = (struct cs_client){.engine = NULL};
-  luaL_setmetatable(L, type_name);
-  lua_insert(L, 1); /* client, options */
-  struct cs_options options;
-  cs_options_read(L, 2, &options);
-  int values = lua_gettop(L);
-  client->defaults = options.call;
-  client->read_only = options.read_only;
-  client->max_in_flight = options.max_in_flight;
-  client->has_on_event = lua_getfield(L, values, "on_event") != LUA_TNIL;
-  lua_pop(L, 1);
-  open_engine(L, client, &options);
-  push_members(L, values);
-  lua_pushvalue(L, -1);
-  lua_setiuservalue(L, 1, 1);
-  lua_pushvalue(L, 1);
-  lua_insert(L, -2);
-  return 2;
-}
-
-int cs_client_new(lua_State *L) {
-  lua_settop(L, 1);
-  lua_pushcfunction(L, new_client);
-  lua_insert(L, 1);
-  if (lua_pcall(L, 1, 2, 0) != LUA_OK) {
-    /* Level 1 is the Lua layer's `new`; the user wrote level 2. */
-    return cs_error_raise_at(L, 2);
-  }
-  return 2;
-}
-
 /* ---- Fields ---- */
 
 static const char *resource_name(const void *resources, int i) {
   return ((const struct cs_resource *)resources)[i].name;
 }
 
-static int client_index(lua_State *L) {
-  luaL_checkudata(L, 1, type_name);
-  cs_client_push_members(L, 1);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, -2) != LUA_TNIL) return 1;
-  if (lua_type(L, 2) != LUA_TSTRING) return 1;
+/* (members, name): the members' own __index, for what is not there. */
+static int unknown_member(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
   cs_error_push_unknown(L, "resource or method", lua_tostring(L, 2), resource_name,
                         cs_resources, cs_resource_count);
   return cs_error_raise_at(L, 1);
@@ -193,6 +119,111 @@ static int client_tostring(lua_State *L) {
   return 1;
 }
 
+/* Each client has a metatable of its own, so that its fields are found in its members
+   without a call. It is out of reach: __gc must not be called by hand. */
+static void push_metatable(lua_State *L) {
+  static const luaL_Reg metamethods[] = {{"__gc", client_gc},
+                                         {"__close", client_close},
+                                         {"__newindex", client_newindex},
+                                         {"__tostring", client_tostring},
+                                         {NULL, NULL}};
+  lua_createtable(L, 0, 8);
+  luaL_setfuncs(L, metamethods, 0);
+  lua_pushboolean(L, 1);
+  lua_rawsetp(L, -2, &type_key);
+  lua_pushstring(L, type_name);
+  lua_setfield(L, -2, "__metatable");
+  lua_pushstring(L, type_name);
+  lua_setfield(L, -2, "__name");
+}
+
+static void open_engine(lua_State *L, struct cs_client *client,
+                        const struct cs_options *options) {
+  char agent[512];
+  cs_transport_user_agent(agent, sizeof agent, options->app);
+  struct cs_engine_settings settings = {
+    .transport = {.api_key = options->api_key,
+                  .user_agent = agent,
+                  .ca_file = options->ca_file,
+                  .ca_path = options->ca_path,
+                  .proxy = options->proxy,
+                  .no_proxy = options->no_proxy,
+                  .connect_timeout = options->connect_timeout,
+                  .loopback = options->loopback,
+                  .http2 = options->http2,
+                  .max_response_bytes = (size_t)options->max_response_bytes},
+    .max_in_flight = options->max_in_flight,
+    .rate = options->rate,
+    .max_retry_wait = options->max_retry_wait,
+    .events = client->has_on_event,
+  };
+  client->base = strdup(options->base_url);
+  client->key = strdup(options->api_key);
+  client->engine = cs_engine_new(&settings);
+  if (!client->engine || !client->base || !client->key)
+    (void)luaL_error(L, "cipherscale.new: not enough memory or descriptors");
+  client->answers =
+    (struct cs_answer_context){.key = client->key, .base_length = strlen(client->base)};
+}
+
+/* Pushes the members table of the client at index 1: a field per resource, and close. */
+static void push_members(lua_State *L, int values) {
+  lua_newtable(L);
+  int members = lua_gettop(L);
+  for (int i = 0; i < cs_resource_count; i++) {
+    cs_binding_push_resource(L, 1, &cs_resources[i]);
+    lua_setfield(L, members, cs_resources[i].name);
+  }
+  lua_pushcfunction(L, client_close);
+  lua_setfield(L, members, "close");
+  lua_getfield(L, values, "on_event");
+  lua_rawsetp(L, members, &on_event_key);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, unknown_member);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, members);
+}
+
+/* (options) -> client, members */
+static int new_client(lua_State *L) {
+  lua_settop(L, 1);
+  struct cs_client *client = lua_newuserdatauv(L, sizeof *client, 1);
+  *client = (struct cs_client){.engine = NULL};
+  push_metatable(L);
+  lua_setmetatable(L, -2);
+  lua_insert(L, 1); /* client, options */
+  struct cs_options options;
+  cs_options_read(L, 2, &options);
+  int values = lua_gettop(L);
+  client->defaults = options.call;
+  client->read_only = options.read_only;
+  client->max_in_flight = options.max_in_flight;
+  client->has_on_event = lua_getfield(L, values, "on_event") != LUA_TNIL;
+  lua_pop(L, 1);
+  open_engine(L, client, &options);
+  push_members(L, values);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, 1);
+  (void)lua_getmetatable(L, 1);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  lua_pushvalue(L, 1);
+  lua_insert(L, -2);
+  return 2;
+}
+
+int cs_client_new(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushcfunction(L, new_client);
+  lua_insert(L, 1);
+  if (lua_pcall(L, 1, 2, 0) != LUA_OK) {
+    /* Level 1 is the Lua layer's `new`; the user wrote level 2. */
+    return cs_error_raise_at(L, 2);
+  }
+  return 2;
+}
+
 /* ---- Events ---- */
 
 static void push_event(lua_State *L, const struct cs_event *event) {
@@ -240,19 +271,4 @@ void cs_client_tell(lua_State *L, int index, struct cs_client *client) {
     client->telling = false;
     if (status != LUA_OK) (void)lua_error(L);
   }
-}
-
-void cs_client_open(lua_State *L) {
-  static const luaL_Reg metamethods[] = {{"__gc", client_gc},
-                                         {"__close", client_close},
-                                         {"__index", client_index},
-                                         {"__newindex", client_newindex},
-                                         {"__tostring", client_tostring},
-                                         {NULL, NULL}};
-  luaL_newmetatable(L, type_name);
-  luaL_setfuncs(L, metamethods, 0);
-  /* Out of reach: __gc must not be called by hand. */
-  lua_pushstring(L, type_name);
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
 }

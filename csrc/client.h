@@ -27,9 +27,6 @@ struct cs_client {
   struct cs_request *parked; /* prepared by a call that has yielded, not submitted yet */
 };
 
-/* Makes the type. */
-void cs_client_open(lua_State *L);
-
 /* Lua: core.new(options) -> client, members. `members` is the table behind the client's
    fields, for the Lua layer to add to. Raises what is wrong with the options. */
 int cs_client_new(lua_State *L);

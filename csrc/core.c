@@ -80,7 +80,6 @@ int luaopen_cipherscale_core(lua_State *L) {
     return luaL_error(L, "libcurl cannot be initialised");
   cs_json_open(L);
   cs_error_open(L);
-  cs_client_open(L);
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);
   cs_schedule_open(L);

@@ -320,7 +320,7 @@ int cs_engine_in_use(const struct cs_engine *engine) {
 /* When nobody fetches them, the oldest give way. */
 static void record(struct cs_engine *engine, const struct cs_request *request,
                    double elapsed, const struct cs_decision *decision) {
-  if (!engine->events) return;
+  if (!engine->events || request->silent) return;
   if (engine->event_count == MAX_EVENTS) {
     engine->first_event = (engine->first_event + 1) % MAX_EVENTS;
     engine->event_count--;

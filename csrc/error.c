@@ -10,7 +10,14 @@
 
 static const char type_name[] = "cipherscale.error";
 
-enum { SHOWN_BODY = 4096, QUOTED_BODY = 200, LONGEST_NAME = 64, KEY_WORTH_BLANKING = 4 };
+enum {
+  SHOWN_BODY = 4096,      /* bytes of a body in an error */
+  QUOTED_BODY = 200,      /* bytes of a body as a message */
+  LONGEST_MESSAGE = 1000, /* bytes */
+  MOST_JOINED = 50,       /* messages of a list */
+  LONGEST_NAME = 64,
+  KEY_WORTH_BLANKING = 4 /* characters */
+};
 
 const char *cs_error_kind_name(enum cs_kind kind) {
   static const char *const names[] = {[CS_NO_FAILURE] = "none",
@@ -42,21 +49,24 @@ static int hex_value(char c) {
   return -1;
 }
 
-/* How many bytes at p spell the character: itself, or escaped as in JSON (\/, \u002f) or
-   in a URL (%2F); 0 when they do not. */
+/* How many bytes at p spell the character, the longest way that fits: escaped as in JSON
+   (\u002f, \/), as in a URL (%2F), or as it is; 0 when they do not. */
 static size_t spelling(const char *p, const char *end, char c) {
-  size_t prefix = 0;
-  if (*p == c) return 1;
-  if (*p == '\\' && end - p >= 2 && p[1] == c) return 2;
-  if (*p == '%') prefix = 1;
+  size_t prefix = *p == '%' ? 1 : 0;
   if (end - p >= 4 && memcmp(p, "\\u00", 4) == 0) prefix = 4;
-  if (prefix == 0 || (size_t)(end - p) < prefix + 2) return 0;
-  int high = hex_value(p[prefix]), low = hex_value(p[prefix + 1]);
-  return high >= 0 && low >= 0 && high * 16 + low == c ? prefix + 2 : 0;
+  if (prefix > 0 && (size_t)(end - p) >= prefix + 2) {
+    int high = hex_value(p[prefix]), low = hex_value(p[prefix + 1]);
+    if (high >= 0 && low >= 0 && high * 16 + low == c) return prefix + 2;
+  }
+  if (*p == '\\' && end - p >= 2 && p[1] == c) return 2;
+  return *p == c ? 1 : 0;
 }
 
+/* How many bytes at p spell the key; 0 when they do not. */
 static size_t match(const char *p, const char *end, const char *key) {
   const char *start = p;
+  size_t length = strlen(key);
+  if ((size_t)(end - p) >= length && memcmp(p, key, length) == 0) return length;
   for (; *key; key++) {
     size_t n = p < end ? spelling(p, end, *key) : 0;
     if (n == 0) return 0;
@@ -149,29 +159,54 @@ const char *cs_error_got(lua_State *L, int index) {
 
 /* ---- What the API says about an error ---- */
 
-/* Leaves the string on top if it is one, or a list of strings joined; else pops it. */
-static int to_message(lua_State *L) {
-  if (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0) return 1;
-  if (lua_type(L, -1) == LUA_TTABLE && lua_rawlen(L, -1) > 0) {
-    int list = lua_gettop(L);
-    luaL_Buffer joined;
-    luaL_buffinit(L, &joined);
-    int used = 0;
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
-      if (lua_rawgeti(L, list, i) == LUA_TSTRING) {
-        if (used++) {
-          lua_pushliteral(L, "; ");
-          lua_insert(L, -2);
-          lua_concat(L, 2);
-        }
-        luaL_addvalue(&joined);
-      } else {
-        lua_pop(L, 1);
-      }
+/* Pushes the start of a text as one printable line: no control characters, which could
+   forge a line of a log or drive a terminal, and no character cut in two. */
+static void push_line(lua_State *L, const char *text, size_t length, size_t limit) {
+  luaL_Buffer line;
+  char *out = luaL_buffinitsize(L, &line, limit);
+  size_t n = 0, i = 0;
+  int space = 1;
+  for (; i < length && n < limit; i++) {
+    int blank = (unsigned char)text[i] <= 0x20 || text[i] == 0x7f;
+    if (blank && space) continue;
+    out[n++] = blank ? ' ' : text[i];
+    space = blank;
+  }
+  if (i < length) {
+    while (n > 0 && ((unsigned char)out[n - 1] & 0xC0) == 0x80) n--;
+    if (n > 0 && (unsigned char)out[n - 1] >= 0xC0) n--;
+  }
+  while (n > 0 && out[n - 1] == ' ') n--;
+  luaL_pushresultsize(&line, n);
+}
+
+/* Joins the strings of the list on top; replaces it. */
+static void join(lua_State *L) {
+  int list = lua_gettop(L), n = 0;
+  luaL_checkstack(L, 4, "a long message");
+  lua_pushliteral(L, "");
+  for (lua_Integer i = 1; i <= MOST_JOINED; i++) {
+    if (lua_rawgeti(L, list, i) == LUA_TSTRING) {
+      lua_pushstring(L, n++ ? "; " : "");
+      lua_insert(L, -2);
+      lua_concat(L, 3);
+    } else {
+      lua_pop(L, 1);
     }
-    luaL_pushresult(&joined);
-    lua_remove(L, list);
-    if (used) return 1;
+  }
+  lua_replace(L, list);
+}
+
+/* Replaces a string, a number, or a list of strings on top by a line; pops what is none
+   of them, or says nothing. */
+static int to_message(lua_State *L) {
+  if (lua_type(L, -1) == LUA_TTABLE) join(L);
+  size_t length = 0;
+  const char *text = lua_tolstring(L, -1, &length);
+  if (text) {
+    push_line(L, text, length, LONGEST_MESSAGE);
+    lua_remove(L, -2);
+    if (lua_rawlen(L, -1) > 0) return 1;
   }
   lua_pop(L, 1);
   return 0;
@@ -182,16 +217,12 @@ static int raw_field(lua_State *L, int table, const char *name) {
   return lua_rawget(L, table);
 }
 
-/* Copies the first of some string or number fields of `from` to field `name` of `to`. */
+/* Copies the first of some fields of `from` that say something to field `name` of `to`. */
 static int copy_first(lua_State *L, int from, int to, const char *name,
-                      const char *const *candidates) {
+                      const char *const *candidates, int keep_number) {
   for (; *candidates; candidates++) {
     int type = raw_field(L, from, *candidates);
-    if (type == LUA_TNUMBER) {
-      lua_setfield(L, to, name);
-      return 1;
-    }
-    if (to_message(L)) {
+    if ((type == LUA_TNUMBER && keep_number) || to_message(L)) {
       lua_setfield(L, to, name);
       return 1;
     }
@@ -207,46 +238,32 @@ static int understand(lua_State *L, int body, int record) {
                                          "errors",  "description", NULL};
   static const char *const last_messages[] = {"error", "error_description", NULL};
   if (lua_type(L, body) != LUA_TTABLE) return 0;
-  (void)copy_first(L, body, record, "code", codes);
-  int understood = copy_first(L, body, record, "message", messages);
+  (void)copy_first(L, body, record, "code", codes, 1);
+  int understood = copy_first(L, body, record, "message", messages, 0);
   if (raw_field(L, body, "error") == LUA_TTABLE) {
     int inner = lua_gettop(L);
-    (void)copy_first(L, inner, record, "code", codes);
-    understood = copy_first(L, inner, record, "message", messages) || understood;
+    (void)copy_first(L, inner, record, "code", codes, 1);
+    understood = copy_first(L, inner, record, "message", messages, 0) || understood;
   }
   lua_pop(L, 1);
-  return understood || copy_first(L, body, record, "message", last_messages);
-}
-
-/* The start of a body as one printable line. */
-static void push_quoted(lua_State *L, const char *body, size_t length) {
-  char line[QUOTED_BODY + 4];
-  size_t n = 0;
-  int space = 1;
-  for (size_t i = 0; i < length && n < QUOTED_BODY; i++) {
-    int blank = (unsigned char)body[i] <= 0x20 || body[i] == 0x7f;
-    if (blank && space) continue;
-    line[n++] = blank ? ' ' : body[i];
-    space = blank;
-  }
-  lua_pushlstring(L, line, n);
+  return understood || copy_first(L, body, record, "message", last_messages, 0);
 }
 
 /* Fills code and message of an HTTP error's record from its body. */
 static void describe_http(lua_State *L, const struct cs_request *request, int record) {
   const char *body = cs_buffer_text(&request->answer);
   size_t length = request->answer.length;
+  char first = request->first_visible;
   int top = lua_gettop(L);
-  int understood = 0;
-  if (length > 0 && (body[0] == '{' || body[0] == '[')) {
-    if (cs_json_decode(L, body, length))
-      understood = understand(L, lua_gettop(L), record);
+  if (length > 0 && (first == '{' || first == '[')) {
+    int understood =
+      cs_json_decode(L, body, length) && understand(L, lua_gettop(L), record);
     lua_settop(L, top);
+    if (understood) return;
   }
-  if (understood) return;
-  if (length > 0) {
-    push_quoted(L, body, length);
-  } else {
+  push_line(L, body, length, QUOTED_BODY);
+  if (lua_rawlen(L, -1) == 0) {
+    lua_pop(L, 1);
     cs_answer_push_reason(L, request);
   }
   lua_setfield(L, record, "message");

@@ -3,6 +3,7 @@
 #include "json.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -126,15 +127,23 @@ static size_t sequence(const unsigned char *p, size_t left) {
   return n;
 }
 
+static bool is_plain(unsigned char c) {
+  return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
 enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,
                                      size_t n) {
   const unsigned char *p = (const unsigned char *)bytes, *end = p + n, *run = p;
   enum cs_status status = cs_buffer_append(buffer, "\"", 1);
   while (p < end && status == CS_OK) {
+    if (is_plain(*p)) {
+      p++;
+      continue;
+    }
     size_t length = sequence(p, (size_t)(end - p));
     if (length == 0) return CS_INVALID;
     unsigned char c = *p;
-    if (c >= 0x20 && c != '"' && c != '\\') {
+    if (c >= 0x80) {
       p += length;
       continue;
     }

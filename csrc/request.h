@@ -53,6 +53,7 @@ struct cs_request {
   enum cs_verb verb;
   enum cs_repeat repeat;
   int settled;   /* the status that means "already so" to a repeat; 0 for none */
+  bool silent;   /* no events are recorded: the call was made by on_event itself */
   int operation; /* the caller's number for it, handed on in events */
   struct cs_buffer url;
   struct cs_buffer body;

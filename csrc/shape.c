@@ -12,6 +12,8 @@
 
 /* ---- JSON ---- */
 
+enum { LONGEST_NAME = 64 }; /* of a field: they are ours, see fields.c */
+
 struct writer {
   lua_State *L;
   struct cs_buffer *out;
@@ -78,11 +80,18 @@ static void put_value(const struct writer *w, const struct cs_place *place,
   }
 }
 
+/* `,"name":` at once: this is done for each field of each call. */
 static void put_name(const struct writer *w, const struct cs_place *place, bool *first,
                      const char *name) {
-  put(w, place, *first ? "\"" : ",\"");
-  put(w, place, name);
-  put(w, place, "\":");
+  char text[LONGEST_NAME + 8];
+  int n = 0;
+  if (!*first) text[n++] = ',';
+  text[n++] = '"';
+  for (const char *p = name; *p && n < LONGEST_NAME; p++) text[n++] = *p;
+  text[n++] = '"';
+  text[n++] = ':';
+  text[n] = '\0';
+  put(w, place, text);
   *first = false;
 }
 
