@@ -14,8 +14,11 @@ local mode, base_url, first, second = arg[1], arg[2], tonumber(arg[3]), tonumber
 local changes = { addedRoles = { "5a0f7c52-0d11-4d8f-9a5e-3b1f0c6b7a10" }, removedRoles = {} }
 local client
 
-local function user_id(i)
-  return ("%08x-0000-4000-8000-00000000abcd"):format(i)
+-- Made before the measuring: in a real job they come from a list.
+local function user_ids(n)
+  local ids = {}
+  for i = 1, n do ids[i] = ("%08x-0000-4000-8000-00000000abcd"):format(i) end
+  return ids
 end
 
 local function peak_memory()
@@ -33,43 +36,37 @@ local function measure(work)
   print(("%.6f %.6f %d"):format(wall, cpu, peak_memory()))
 end
 
-local function change(i)
-  cipherscale.assert(client.users:update_roles(user_id(i), changes))
-end
-
-local function numbers(n)
-  local i = 0
-  return function()
-    if i >= n then return nil end
-    i = i + 1
-    return i
-  end
+local function change(id)
+  assert(client.users:update_roles(id, changes))
 end
 
 local workloads = {}
 
 function workloads.get(n)
+  local ids = user_ids(n)
   measure(function()
     for i = 1, n do
-      local roles = cipherscale.assert(client.users:roles(user_id(i)))
+      local roles = assert(client.users:roles(ids[i]))
       assert(#roles > 0)
     end
   end)
 end
 
 function workloads.spawn(n)
+  local ids = user_ids(n)
   measure(function()
     client:run(function(tasks)
-      for i = 1, n do tasks:spawn(change, i) end
+      for i = 1, n do tasks:spawn(change, ids[i]) end
     end)
   end)
 end
 
 function workloads.map(n)
+  local ids = user_ids(n)
   measure(function()
     client:run(function(tasks)
       local done = 0
-      for _ in tasks:map(numbers(n), change) do done = done + 1 end
+      for _ in tasks:map(ids, change) do done = done + 1 end
       assert(done == n)
     end)
   end)

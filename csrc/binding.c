@@ -172,7 +172,8 @@ int cs_binding_deliver(lua_State *L, struct cs_client *client, struct cs_request
 
 void cs_binding_keep_response(lua_State *L, int client, struct cs_request *request,
                               int response) {
-  if (lua_isnoneornil(L, response)) return;
+  request->keeps_response = !lua_isnoneornil(L, response);
+  if (!request->keeps_response) return;
   response = lua_absindex(L, response);
   cs_client_push_members(L, client);
   lua_pushvalue(L, response);
@@ -181,11 +182,15 @@ void cs_binding_keep_response(lua_State *L, int client, struct cs_request *reque
 }
 
 void cs_binding_fetch_response(lua_State *L, int client, struct cs_request *request) {
-  cs_client_push_members(L, client);
-  if (lua_rawgetp(L, -1, request) != LUA_TNIL) {
+  if (!request->keeps_response) {
     lua_pushnil(L);
-    lua_rawsetp(L, -3, request);
+    return;
   }
+  request->keeps_response = false;
+  cs_client_push_members(L, client);
+  (void)lua_rawgetp(L, -1, request);
+  lua_pushnil(L);
+  lua_rawsetp(L, -3, request);
   lua_remove(L, -2);
 }
 

@@ -52,9 +52,10 @@ struct cs_request {
   /* What to send. */
   enum cs_verb verb;
   enum cs_repeat repeat;
-  int settled;   /* the status that means "already so" to a repeat; 0 for none */
-  bool silent;   /* no events are recorded: the call was made by on_event itself */
-  int operation; /* the caller's number for it, handed on in events */
+  int settled;         /* the status that means "already so" to a repeat; 0 for none */
+  bool keeps_response; /* binding.c holds a table for it while it is parked */
+  bool silent;         /* no events are recorded: the call was made by on_event itself */
+  int operation;       /* the caller's number for it, handed on in events */
   struct cs_buffer url;
   struct cs_buffer body;
   bool has_body;
@@ -88,6 +89,7 @@ struct cs_request {
   void *handle;
   int configured; /* verb and body that the handle is set up for; -1 at first */
   double configured_timeout;
+  bool configured_fresh;
   bool fresh; /* the next attempt opens a connection: a kept one has just failed */
   struct cs_list *list;
   struct cs_request *previous, *next;

@@ -275,6 +275,7 @@ enum cs_status cs_transport_open(const struct cs_transport *transport,
   request->handle = handle;
   request->configured = -1;
   request->configured_timeout = -1;
+  request->configured_fresh = !request->fresh;
   cs_buffer_init(&request->answer, transport->settings.max_response_bytes);
   cs_buffer_init(&request->head, MAX_HEAD_BYTES);
   CURLcode code = set_policy(handle, &transport->settings);
@@ -346,7 +347,10 @@ enum cs_status cs_transport_prepare(const struct cs_transport *transport,
     code = set_method(handle, transport, request);
     request->configured = code == CURLE_OK ? kind : -1;
   }
-  SET(CURLOPT_FRESH_CONNECT, request->fresh || transport->single_use ? 1L : 0L);
+  if (request->fresh != request->configured_fresh) {
+    SET(CURLOPT_FRESH_CONNECT, request->fresh || transport->single_use ? 1L : 0L);
+    request->configured_fresh = request->fresh;
+  }
   SET(CURLOPT_URL, cs_buffer_text(&request->url));
   if (sends_body(request)) {
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.length);

@@ -210,18 +210,15 @@ local function resume(self, task)
   end
 end
 
-local function collect(self)
-  local calling, next_done = self.calling, self.core.next_done
-  local request = next_done()
+-- The task whose request is done, or nil.
+local function next_answered(self)
+  local request = self.next_done()
   while request do
-    local task = calling[request]
-    calling[request] = nil
-    if task then
-      make_ready(self, task)
-    else
-      self.core.deliver(request) -- its task was lost to an interrupt
-    end
-    request = next_done()
+    local task = self.calling[request]
+    self.calling[request] = nil
+    if task then return task end
+    self.core.deliver(request) -- its task was lost to an interrupt
+    request = self.next_done()
   end
 end
 
@@ -229,15 +226,13 @@ end
 function Scheduler:drive(state, field, value)
   local ready = self.ready
   while state[field] ~= value do
-    local task = pop(ready)
+    local task = pop(ready) or next_answered(self)
     if task then
       resume(self, task)
+    elseif next(self.calling) then
+      self.core.step(60)
     else
-      collect(self)
-      if not ready.first then
-        if not next(self.calling) then error("all tasks wait for each other", 0) end
-        self.core.step(60)
-      end
+      error("all tasks wait for each other", 0)
     end
   end
 end
@@ -356,7 +351,7 @@ function Scheduler:recover()
   end)
   self.groups, self.calling = {}, {}
   self:forget_all()
-  collect(self)
+  next_answered(self) -- none has a task any more: lets all of them go
 end
 
 function Scheduler:run(group, fn, tasks)
@@ -392,7 +387,7 @@ local M = { Task = Task }
 function M.new(client)
   local scheduling = core.schedule(client)
   return setmetatable({
-    core = scheduling, core_resume = scheduling.resume,
+    core = scheduling, core_resume = scheduling.resume, next_done = scheduling.next_done,
     limit = scheduling.limit, slots = scheduling.limit,
     ready = new_queue(), slotless = new_queue(),
     groups = {},  -- runs that have not ended
