@@ -17,7 +17,7 @@ struct header {
   size_t name_length, value_length;
 };
 
-/* Steps to the next "Name: value" line; the status line and malformed ones are skipped. */
+/* Steps to the next "Name: value" line; others, like the status line, are skipped. */
 static bool next_header(const char **cursor, const char *end, struct header *header) {
   while (*cursor < end) {
     const char *line = *cursor;
@@ -74,7 +74,7 @@ static void push_lower(lua_State *L, const char *text, size_t n) {
   luaL_pushresultsize(&lower, n);
 }
 
-/* Pushes a table of the headers by lower-case name; repeated ones joined (RFC 9110 5.3). */
+/* Pushes a table of headers by lower-case name; repeated ones joined (RFC 9110 5.3). */
 static void push_headers(lua_State *L, const struct cs_request *request) {
   const char *cursor = cs_buffer_text(&request->head);
   const char *end = cursor + request->head.length;
@@ -187,8 +187,8 @@ static bool is_page(lua_State *L, int index) {
   return number_of(L, index, "total", -1) >= 0 && type_of(L, index, "id") == LUA_TNIL;
 }
 
-/* Makes `data` of the page at the top a list: one object becomes a list of it, and nothing
-   an empty one if the page says that there is nothing. */
+/* Makes `data` of the page at the top a list: one object becomes a list of it, and
+   nothing an empty one if the page says that there is nothing. */
 static const char *open_page(lua_State *L) {
   int page = lua_gettop(L);
   if (type_of(L, page, "data") == LUA_TTABLE) {
@@ -203,8 +203,8 @@ static const char *open_page(lua_State *L) {
 }
 
 /* The shapers below take the decoded table on top and leave what the row promises;
-   a string they return says why the answer is none. `first` is the body's first character:
-   lua-cjson gives the same table for [] and {}. */
+   a string they return says why the answer is none. `first` is the first character of
+   the body: lua-cjson gives the same table for [] and {}. */
 
 static const char *shape_value(lua_State *L, char first) {
   if (first != '[') return NULL;

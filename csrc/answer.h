@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a done request becomes in Lua: the value that its row promises, or nil and an error
- * record; and what `response = t` is filled with. Never lets a surprise in an answer hide
+ * What a done request becomes in Lua: the value that its row promises, or nil and an
+ * error record; and what `response = t` is filled with. Never lets a surprise in an answer hide
  * what the server did: a change that was answered 2xx is a success whatever its body.
  */
 #ifndef CS_ANSWER_H
@@ -10,6 +10,8 @@
 #include "compat.h"
 #include "endpoints.h"
 #include "request.h"
+
+#pragma GCC visibility push(hidden)
 
 struct cs_answer_context {
   const char *key;    /* is blanked out of whatever is shown */
@@ -28,5 +30,7 @@ int cs_answer_push_request_id(lua_State *L, const struct cs_request *request);
 
 /* Pushes the reason phrase of the status line: "Not Found". */
 void cs_answer_push_reason(lua_State *L, const struct cs_request *request);
+
+#pragma GCC visibility pop
 
 #endif

@@ -26,7 +26,8 @@ static const char *base_problem(CURLU *url, const char *text, bool *loopback) {
       return "has a space, a control character or a byte beyond ASCII";
   }
   if (strpbrk(text, "?#")) return "has a query or a fragment";
-  /* libcurl forgives a slash too many or too few, and takes part of the path for a host. */
+  /* libcurl forgives a slash too many or too few, and takes a part of the path for the
+     host. */
   const char *host_part = strstr(text, "://");
   if (!host_part || host_part[3] == '/' || host_part[3] == '\\') return "is not a URL";
   if (curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)

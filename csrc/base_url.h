@@ -10,9 +10,13 @@
 
 #include "buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Checks a base URL: https, or http to loopback, nothing behind the path. Writes it
    without a trailing slash; CS_INVALID fills *problem with what is wrong. */
-enum cs_status cs_base_url_check(const char *url, struct cs_buffer *checked,
+enum cs_status cs_base_url_check(const char *text, struct cs_buffer *checked,
                                  bool *loopback, const char **problem);
+
+#pragma GCC visibility pop
 
 #endif

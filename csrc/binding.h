@@ -9,6 +9,8 @@
 
 #include "client.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Pushes the table of one resource's methods, for the client at stack index `client`. */
 void cs_binding_push_resource(lua_State *L, int client,
                               const struct cs_resource *resource);
@@ -23,5 +25,7 @@ int cs_binding_deliver(lua_State *L, struct cs_client *client, struct cs_request
 void cs_binding_keep_response(lua_State *L, int client, struct cs_request *request,
                               int response);
 void cs_binding_fetch_response(lua_State *L, int client, struct cs_request *request);
+
+#pragma GCC visibility pop
 
 #endif

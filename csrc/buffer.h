@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 enum cs_status { CS_OK, CS_NO_MEMORY, CS_TOO_LARGE, CS_INVALID };
 
 struct cs_buffer {
@@ -30,5 +32,7 @@ void cs_buffer_free(struct cs_buffer *buffer);
 
 /* The content as a C string; "" when nothing was ever appended. */
 const char *cs_buffer_text(const struct cs_buffer *buffer);
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,8 @@
 #include "compat.h"
 #include "fields.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Where the walk is: a chain of frames, turned into text only for a message. */
 struct cs_place {
   const struct cs_place *parent;
@@ -62,5 +64,7 @@ lua_Integer cs_check_list(lua_State *L, const struct cs_place *place,
    holes must end. Elements that only __index shows count, too. */
 bool cs_check_next_element(lua_State *L, const struct cs_place *place, int index,
                            lua_Integer length, lua_Integer i);
+
+#pragma GCC visibility pop
 
 #endif

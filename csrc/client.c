@@ -66,7 +66,8 @@ static int client_newindex(lua_State *L) {
   return luaL_error(L, "a client's fields cannot be set");
 }
 
-/* Pushes the string key of the members that follows `name`, or nothing and returns false. */
+/* Pushes the string key that follows `name` among the members; false, and nothing, behind
+   the last. */
 static bool push_next_name(lua_State *L, int members, const char *name) {
   lua_pushnil(L); /* the best so far */
   lua_pushnil(L);

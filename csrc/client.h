@@ -12,6 +12,8 @@
 #include "engine.h"
 #include "options.h"
 
+#pragma GCC visibility push(hidden)
+
 struct cs_client {
   struct cs_engine *engine; /* NULL before it is opened */
   struct cs_call_options defaults;
@@ -37,7 +39,9 @@ struct cs_client *cs_client_check(lua_State *L, int index);
 /* Pushes the table of members of the client at `index`. */
 void cs_client_push_members(lua_State *L, int index);
 
-/* Calls on_event for each event that the engine has recorded. May raise what it raises. */
+/* Calls on_event for each event that the engine has recorded. May raise what that does. */
 void cs_client_tell(lua_State *L, int index, struct cs_client *client);
+
+#pragma GCC visibility pop
 
 #endif

@@ -66,9 +66,7 @@ static int core_operations(lua_State *L) {
   return 1;
 }
 
-#pragma GCC visibility push(default)
 int luaopen_cipherscale_core(lua_State *L);
-#pragma GCC visibility pop
 
 int luaopen_cipherscale_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"new", cs_client_new},

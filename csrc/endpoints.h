@@ -10,6 +10,8 @@
 #include "fields.h"
 #include "request.h"
 
+#pragma GCC visibility push(hidden)
+
 /* What a call gives on success. */
 enum cs_result {
   CS_VALUE,   /* the decoded table */
@@ -41,5 +43,7 @@ extern const int cs_endpoint_count;
 
 extern const struct cs_resource cs_resources[];
 extern const int cs_resource_count;
+
+#pragma GCC visibility pop
 
 #endif

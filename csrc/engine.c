@@ -172,8 +172,8 @@ bool cs_engine_usable(const struct cs_engine *engine) {
   return !engine->closed && !cs_forked(&engine->mark);
 }
 
+/* Of a request that is on no list. */
 static void free_request(struct cs_request *request) {
-  unlink_request(request);
   cs_transport_close(request);
   cs_buffer_free(&request->url);
   cs_buffer_free(&request->body);
@@ -181,7 +181,11 @@ static void free_request(struct cs_request *request) {
 }
 
 static void free_list(struct cs_list *list) {
-  while (list->first) free_request(list->first);
+  struct cs_request *request;
+  while ((request = list->first)) {
+    unlink_request(request);
+    free_request(request);
+  }
 }
 
 /* What an earlier attempt was answered is not the answer of a call that we end. */
@@ -264,7 +268,9 @@ struct cs_request *cs_engine_take(struct cs_engine *engine) {
 void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
   if (!cs_engine_usable(engine)) {
     /* The handle may not be touched in a forked child; the list goes with the engine. */
-    if (!cs_forked(&engine->mark)) free_request(request);
+    if (cs_forked(&engine->mark)) return;
+    unlink_request(request);
+    free_request(request);
     return;
   }
   cs_buffer_clear(&request->url);
@@ -380,7 +386,7 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
   record(engine, request, now - request->attempt_started, &decision);
   request->lost = request->lost || decision.lost;
   if (decision.again) {
-    /* Where one kept connection was dead, others are: after a restart of the server all. */
+    /* Where one kept connection was dead, others are: all, after a restart there. */
     request->fresh = outcome == CS_STALE || outcome == CS_LOST;
     if (!decision.throttled) engine->budget -= CS_RETRY_COST;
     request->due = now + decision.delay;
@@ -401,11 +407,9 @@ static void start(struct cs_engine *engine, struct cs_request *request, double n
   request->attempts++;
   request->attempt_started = now;
   cs_pace_start(&engine->pace, now);
-  if (cs_transport_prepare(engine->transport, request, timeout) != CS_OK) {
+  if (cs_transport_prepare(engine->transport, request, timeout) != CS_OK ||
+      curl_multi_add_handle(engine->multi, request->handle) != CURLM_OK)
     settle(engine, request, CURLE_OUT_OF_MEMORY);
-  } else if (curl_multi_add_handle(engine->multi, request->handle) != CURLM_OK) {
-    settle(engine, request, CURLE_OUT_OF_MEMORY);
-  }
 }
 
 static void end_overdue(struct cs_engine *engine, struct cs_list *list, double now) {

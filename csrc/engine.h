@@ -15,6 +15,8 @@
 #include "request.h"
 #include "transport.h"
 
+#pragma GCC visibility push(hidden)
+
 struct cs_engine;
 
 struct cs_engine_settings {
@@ -56,8 +58,8 @@ void cs_engine_give(struct cs_engine *engine, struct cs_request *request);
 
 void cs_engine_submit(struct cs_engine *engine, struct cs_request *request);
 
-/* Lets things happen for at most `seconds`; returns early when a request is done, an event
-   is recorded, or a signal arrives. */
+/* Lets things happen for at most `seconds`; returns early when a request is done, an
+   event is recorded, or a signal arrives. */
 void cs_engine_step(struct cs_engine *engine, double seconds);
 
 bool cs_engine_is_done(const struct cs_engine *engine, const struct cs_request *request);
@@ -68,7 +70,7 @@ struct cs_request *cs_engine_next_done(struct cs_engine *engine);
 /* Takes one given request off the done list into the caller's hands. */
 void cs_engine_collect(struct cs_engine *engine, struct cs_request *request);
 
-/* Ends a queued, active or waiting request with the failure "cancelled": it is done then. */
+/* Ends a queued, active or waiting request with the failure "cancelled": it is done. */
 void cs_engine_cancel(struct cs_engine *engine, struct cs_request *request);
 
 /* The oldest event, removed; false when there is none. */
@@ -79,5 +81,7 @@ int cs_engine_in_use(const struct cs_engine *engine);
 
 /* Seconds of the monotonic clock. */
 double cs_engine_now(void);
+
+#pragma GCC visibility pop
 
 #endif

@@ -169,7 +169,8 @@ static void push_line(lua_State *L, const char *text, size_t length, size_t limi
   for (; i < length && n < limit; i++) {
     int blank = (unsigned char)text[i] <= 0x20 || text[i] == 0x7f;
     if (blank && space) continue;
-    out[n++] = blank ? ' ' : text[i];
+    out[n++] = text[i];
+    if (blank) out[n - 1] = ' ';
     space = blank;
   }
   if (i < length) {
@@ -217,7 +218,7 @@ static int raw_field(lua_State *L, int table, const char *name) {
   return lua_rawget(L, table);
 }
 
-/* Copies the first of some fields of `from` that say something to field `name` of `to`. */
+/* Copies the first of some fields of `from` that says something to field `name`. */
 static int copy_first(lua_State *L, int from, int to, const char *name,
                       const char *const *candidates, int keep_number) {
   for (; *candidates; candidates++) {

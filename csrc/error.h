@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The two kinds of wrong. A failed operation becomes an error record: a table with fields
- * (kind, message, operation, …) and a readable __tostring. Wrong usage is raised, with the
- * names that the user wrote. The API key is blanked out of everything that is shown.
+ * (kind, message, operation, …) and a readable __tostring. Wrong usage is raised, with
+ * the names that the user wrote. The API key is blanked out of everything that is shown.
  */
 #ifndef CS_ERROR_H
 #define CS_ERROR_H
@@ -10,6 +10,8 @@
 #include "compat.h"
 #include "endpoints.h"
 #include "request.h"
+
+#pragma GCC visibility push(hidden)
 
 /* Makes the metatable of error records. */
 void cs_error_open(lua_State *L);
@@ -46,5 +48,7 @@ int cs_error_raise_at(lua_State *L, int level);
 
 /* What a value is, for "expected …, got …": its type, or more where that helps. */
 const char *cs_error_got(lua_State *L, int index);
+
+#pragma GCC visibility pop
 
 #endif

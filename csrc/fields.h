@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 enum cs_type {
   CS_STRING,  /* UTF-8 */
   CS_ID,      /* a non-empty string without control characters */
@@ -44,5 +46,7 @@ extern const struct cs_field cs_fields_page[];
 extern const struct cs_field cs_fields_roles_of[];
 extern const struct cs_field cs_fields_role_changes[];
 extern const struct cs_field cs_fields_group_of[];
+
+#pragma GCC visibility pop
 
 #endif

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#pragma GCC visibility push(hidden)
+
 struct cs_fork_mark {
   const unsigned char *page; /* 1 here, 0 in a child; NULL where the kernel cannot */
   pid_t owner;
@@ -20,5 +22,7 @@ void cs_fork_mark_clear(struct cs_fork_mark *mark);
 
 /* Whether this is a child of the process that set the mark. */
 bool cs_forked(const struct cs_fork_mark *mark);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 #include "buffer.h"
 #include "compat.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Makes the private instance and keeps it in the registry. May raise. */
 void cs_json_open(lua_State *L);
 
@@ -23,5 +25,7 @@ void cs_json_push_null(lua_State *L);
 /* Appends a JSON string with its quotes; CS_INVALID when the bytes are not UTF-8. */
 enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,
                                      size_t n);
+
+#pragma GCC visibility pop
 
 #endif

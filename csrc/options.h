@@ -11,6 +11,8 @@
 #include "buffer.h"
 #include "compat.h"
 
+#pragma GCC visibility push(hidden)
+
 /* What a call can override. */
 struct cs_call_options {
   double timeout, total_timeout; /* seconds */
@@ -36,5 +38,7 @@ void cs_options_read(lua_State *L, int index, struct cs_options *options);
    `response`. */
 void cs_options_read_call(lua_State *L, const char *call, int index,
                           struct cs_call_options *options);
+
+#pragma GCC visibility pop
 
 #endif

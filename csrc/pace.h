@@ -6,6 +6,8 @@
 #ifndef CS_PACE_H
 #define CS_PACE_H
 
+#pragma GCC visibility push(hidden)
+
 struct cs_pace {
   double rate; /* starts a second; 0 for no bound */
   double next; /* the earliest next start */
@@ -18,5 +20,7 @@ double cs_pace_delay(const struct cs_pace *pace, double now);
 
 /* Notes a start. */
 void cs_pace_start(struct cs_pace *pace, double now);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { CS_READABLE = 1, CS_WRITABLE = 2, CS_BROKEN = 4 };
 
 struct cs_poller_watch;
@@ -41,5 +43,7 @@ enum cs_status cs_poller_want(struct cs_poller *poller, int socket, int mask);
    passed, and when a signal arrived. */
 int cs_poller_wait(struct cs_poller *poller, double seconds,
                    struct cs_poller_event *events, int max);
+
+#pragma GCC visibility pop
 
 #endif

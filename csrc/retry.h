@@ -11,6 +11,8 @@
 
 #include "request.h"
 
+#pragma GCC visibility push(hidden)
+
 struct cs_attempt {
   enum cs_repeat repeat;
   enum cs_outcome outcome;
@@ -40,5 +42,7 @@ struct cs_decision cs_retry_decide(const struct cs_attempt *attempt);
 /* A Retry-After header (RFC 9110 10.2.3) as seconds, decimals too; -1 when it is not a
    number. Dates are the caller's (libcurl parses them). */
 double cs_retry_parse_seconds(const char *text);
+
+#pragma GCC visibility pop
 
 #endif

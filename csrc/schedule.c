@@ -30,7 +30,7 @@ static int schedule_running(lua_State *L) {
   return 1;
 }
 
-/* Puts what the task will find: its arguments at the start, else the answer of its call. */
+/* Puts what the task will find: at the start its arguments, else its call's answer. */
 static int push_values(lua_State *L, struct cs_client *client, lua_State *task,
                        struct cs_request *request) {
   if (lua_status(task) == LUA_OK) return lua_gettop(task) - 1;
@@ -145,7 +145,8 @@ static int schedule_now(lua_State *L) {
   return 1;
 }
 
-/* schedule(client) -> the functions above for one client, and `limit`, its max_in_flight */
+/* schedule(client) -> the functions above for one client, and its max_in_flight as
+   `limit` */
 static int schedule(lua_State *L) {
   static const luaL_Reg functions[] = {
     {"resume", schedule_resume},   {"running", schedule_running},

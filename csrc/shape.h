@@ -12,6 +12,8 @@
 #include "compat.h"
 #include "fields.h"
 
+#pragma GCC visibility push(hidden)
+
 /* `call` names the method in messages. `index` is the table's stack index, or the index
    of nil for an empty one. */
 
@@ -19,12 +21,13 @@
 void cs_shape_write_query(lua_State *L, const char *call, int index,
                           const struct cs_field *fields, struct cs_buffer *out);
 
-/* Appends a JSON object; positional fields are on the stack from `first_positional` on. */
+/* Appends a JSON object; its positional fields are on the stack from `first_positional`
+   on. */
 void cs_shape_write_body(lua_State *L, const char *call, int index, int first_positional,
                          const struct cs_field *fields, struct cs_buffer *out);
 
-/* Writes each option that is there to its offset in `into` (string: const char *, integer:
-   int, number: double, boolean: bool) and pushes a table that holds the values by name:
+/* Writes each option that is there to its offset in `into` (string: const char *,
+   integer: int, number: double, boolean: bool) and pushes a table that holds the values by name:
    it keeps the strings alive, and has what no struct can hold (functions, tables). */
 void cs_shape_read_options(lua_State *L, const char *call, int index,
                            const struct cs_field *options, void *into);
@@ -34,5 +37,7 @@ int cs_shape_count_positional(const struct cs_field *fields);
 
 /* Whether a list has fields that are not. */
 int cs_shape_has_named(const struct cs_field *fields);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 #include "poller.h"
 #include "request.h"
 
+#pragma GCC visibility push(hidden)
+
 struct cs_transport;
 
 struct cs_transport_settings {
@@ -46,5 +48,7 @@ void cs_transport_user_agent(char *text, size_t size, const char *app);
 
 /* Prepares libcurl for this process. Thread-safe, may be called again. */
 enum cs_status cs_transport_global_init(void);
+
+#pragma GCC visibility pop
 
 #endif

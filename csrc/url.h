@@ -11,6 +11,8 @@
 
 #include "buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 /* One parameter of a path template: the text between the braces. */
 struct cs_url_param {
   const char *name; /* not terminated; inside the template */
@@ -23,12 +25,14 @@ bool cs_url_next_param(const char **cursor, struct cs_url_param *param);
 /* What is wrong with an id that shall become a path segment; NULL if nothing is. */
 const char *cs_url_id_problem(const char *id, size_t length);
 
-/* Appends bytes percent-encoded; unreserved characters (RFC 3986 2.3) stay as they are. */
+/* Appends bytes percent-encoded; unreserved ones (RFC 3986 2.3) stay as they are. */
 enum cs_status cs_url_append_encoded(struct cs_buffer *buffer, const char *bytes,
                                      size_t n);
 
 /* Appends `name=value`, with the `?` or `&` that belongs before it. */
 enum cs_status cs_url_append_query(struct cs_buffer *buffer, bool first, const char *name,
                                    const char *value, size_t length);
+
+#pragma GCC visibility pop
 
 #endif

@@ -255,6 +255,7 @@ describe("Retry-After in seconds", function()
   it("is whole or decimal, with white space around it", function()
     for text, seconds in pairs {
       ["0"] = 0, ["1"] = 1, ["120"] = 120, ["007"] = 7, ["1.5"] = 1.5, ["0.25"] = 0.25,
+      ["1.09"] = 1.09, ["90.909"] = 90.909,
       [".5"] = 0.5, ["5."] = 5, [" 7 "] = 7, ["\t7\t "] = 7, ["31536000"] = 31536000,
     } do
       local got = probe.parse_seconds(text)

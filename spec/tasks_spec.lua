@@ -38,7 +38,7 @@ after_each(function()
 end)
 
 local function ask(id)
-  return client.users:roles(id or "u1")
+  return client.users:roles(tostring(id or "u1"))
 end
 
 local function paths()
@@ -758,7 +758,9 @@ describe("cancel", function()
         errors[3] = select(2, pcall(tasks.spawn, tasks, function() end))
         errors[4] = select(2, pcall(tasks.wait, tasks))
         errors[5] = select(2, pcall(client.run, client, function() end))
-        errors[6] = select(2, coroutine.resume(coroutine.create(hanging)))
+        errors[6] = select(2, coroutine.resume(coroutine.create(function()
+          return client.users:roles("u2", nil, { timeout = 0.02 })
+        end)))
         hanging()
         error "not reached"
       end)
@@ -770,7 +772,7 @@ describe("cancel", function()
     end)
     assert.equal(6, #errors)
     for i = 1, 6 do assert_cancelled(errors[i]) end
-    assert.is_true(server:count() <= 1)
+    for path in pairs(paths()) do assert.equal("/tenants/users/hangs/roles", path) end
   end)
 
   it("keeps a task that has not begun from beginning", function()
@@ -1117,7 +1119,9 @@ describe("map", function()
     client:run(function(tasks)
       local function inner(i)
         local n = 0
-        for _, value in tasks:map(numbers(3), function(j) return #ask() * j end) do n = n + value end
+        for _, value in tasks:map(numbers(3), function(j) return #ask() * j end) do
+          n = n + value
+        end
         return n * i
       end
       local i = 0
@@ -1169,7 +1173,8 @@ describe("map", function()
         helper.message_of(tasks.map, tasks))
       assert.equal("bad argument #2 to 'map' (function expected, got nil)",
         helper.message_of(tasks.map, tasks, {}))
-      assert.is_false(pcall(tasks.map, tasks, pairs {}, ask))
+      assert.equal("bad argument #2 to 'map' (function expected, got table)",
+        helper.message_of(function() tasks:map(pairs {}) end))
     end)
   end)
 
@@ -1213,7 +1218,7 @@ describe("a task that yields by itself", function()
         ask()
         answered = true
       end)
-      local give_up = raw.now() + 10
+      local give_up = raw.now() + 2
       while not answered do
         turns = turns + 1
         if raw.now() > give_up then error "starved" end
