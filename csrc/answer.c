@@ -95,6 +95,13 @@ static void push_headers(lua_State *L, const struct cs_request *request) {
   }
 }
 
+/* Raw: what a metamethod raised here would strike the scheduler instead of the caller. */
+static void set_raw(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  lua_insert(L, -2);
+  lua_rawset(L, table);
+}
+
 static void fill_response(lua_State *L, const struct cs_request *request, int response,
                           const char *problem) {
   if (!response) return;
@@ -104,27 +111,27 @@ static void fill_response(lua_State *L, const struct cs_request *request, int re
   } else {
     lua_pushnil(L);
   }
-  lua_setfield(L, response, "status");
+  set_raw(L, response, "status");
   if (answered) {
     push_headers(L, request);
   } else {
     lua_pushnil(L);
   }
-  lua_setfield(L, response, "headers");
+  set_raw(L, response, "headers");
   if (!answered || !cs_answer_push_request_id(L, request)) lua_pushnil(L);
-  lua_setfield(L, response, "request_id");
+  set_raw(L, response, "request_id");
   lua_pushinteger(L, request->attempts);
-  lua_setfield(L, response, "attempts");
+  set_raw(L, response, "attempts");
   lua_pushnumber(L, request->elapsed);
-  lua_setfield(L, response, "elapsed");
+  set_raw(L, response, "elapsed");
   if (request->repeated) {
     lua_pushboolean(L, 1);
   } else {
     lua_pushnil(L);
   }
-  lua_setfield(L, response, "repeated");
+  set_raw(L, response, "repeated");
   lua_pushstring(L, problem); /* NULL pushes nil */
-  lua_setfield(L, response, "problem");
+  set_raw(L, response, "problem");
 }
 
 /* ---- The body ---- */

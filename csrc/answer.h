@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a done request becomes in Lua: the value that its row promises, or nil and an
- * error record; and what `response = t` is filled with. Never lets a surprise in an answer hide
- * what the server did: a change that was answered 2xx is a success whatever its body.
+ * error record; and what `response = t` is filled with. Never lets a surprise in an
+ * answer hide what the server did: a change that was answered 2xx is a success whatever its body.
  */
 #ifndef CS_ANSWER_H
 #define CS_ANSWER_H

@@ -254,7 +254,7 @@ static int call_method(lua_State *L) {
   }
   if (!client->engine || !cs_engine_usable(client->engine))
     return fail_early(L, row, CS_CLOSED, "the client is closed");
-  if (client->task == L && client->task_cancelled) {
+  if (client->task && client->task_cancelled) {
     cs_error_push_kind(L, CS_CANCELLED, row, "the task was cancelled");
     return lua_error(L);
   }

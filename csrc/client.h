@@ -25,7 +25,7 @@ struct cs_client {
 
   /* Tasks: see schedule.h. */
   lua_State *task;           /* the coroutine that the scheduler resumed last, or NULL */
-  bool task_cancelled;       /* that task may start nothing more */
+  bool task_cancelled;       /* it may start nothing more, in nested coroutines neither */
   struct cs_request *parked; /* prepared by a call that has yielded, not submitted yet */
 };
 
@@ -39,7 +39,7 @@ struct cs_client *cs_client_check(lua_State *L, int index);
 /* Pushes the table of members of the client at `index`. */
 void cs_client_push_members(lua_State *L, int index);
 
-/* Calls on_event for each event that the engine has recorded. May raise what that does. */
+/* Calls on_event for each event that the engine has recorded; raises what that raises. */
 void cs_client_tell(lua_State *L, int index, struct cs_client *client);
 
 #pragma GCC visibility pop

@@ -181,11 +181,12 @@ static void free_request(struct cs_request *request) {
 }
 
 static void free_list(struct cs_list *list) {
-  struct cs_request *request;
-  while ((request = list->first)) {
-    unlink_request(request);
+  struct cs_request *next;
+  for (struct cs_request *request = list->first; request; request = next) {
+    next = request->next;
     free_request(request);
   }
+  *list = (struct cs_list){.count = 0};
 }
 
 /* What an earlier attempt was answered is not the answer of a call that we end. */
@@ -471,7 +472,6 @@ static void earlier(double *seconds, double other) {
 /* How long nothing of our own is due, but at most `seconds`. */
 static double quiet_time(const struct cs_engine *engine, double seconds) {
   double now = cs_engine_now();
-  if (engine->done.first || engine->event_count > 0) return 0;
   if (engine->timer >= 0) earlier(&seconds, engine->timer - now);
   if (engine->waiting.first) earlier(&seconds, engine->waiting.first->due - now);
   if (engine->queued.first) {
@@ -490,11 +490,15 @@ static int curl_mask(int mask) {
 
 void cs_engine_step(struct cs_engine *engine, double seconds) {
   if (!cs_engine_usable(engine)) return;
+  /* What was done before is the caller's knowledge, and no reason to be quick. */
+  int done = engine->done.count, events = engine->event_count;
   start_what_may(engine, cs_engine_now());
   run_timer(engine);
   collect_ended(engine);
+  bool news = engine->done.count > done || engine->event_count > events;
   struct cs_poller_event ready[MAX_READY];
-  int n = cs_poller_wait(&engine->poller, quiet_time(engine, seconds), ready, MAX_READY);
+  int n = cs_poller_wait(&engine->poller, news ? 0 : quiet_time(engine, seconds), ready,
+                         MAX_READY);
   for (int i = 0; i < n; i++) act(engine, ready[i].socket, curl_mask(ready[i].mask));
   run_timer(engine);
   collect_ended(engine);

@@ -64,8 +64,14 @@ static int schedule_resume(lua_State *L) {
   struct cs_client *client = client_of(L);
   lua_State *task = lua_tothread(L, 1), *outer = lua_tothread(L, 3);
   luaL_argexpected(L, task != NULL, 1, "coroutine");
-  bool outer_cancelled = client->task_cancelled;
   bool cancelled = lua_toboolean(L, 2) != 0;
+  if (lua_status(task) == LUA_OK && lua_gettop(task) == 0) {
+    /* Ended by somebody who got hold of it. lua_resume would read below its stack. */
+    if (lua_touserdata(L, 4)) cs_engine_give(client->engine, lua_touserdata(L, 4));
+    lua_pushnil(L);
+    lua_pushliteral(L, "the task's coroutine was closed or resumed by somebody else");
+    return 2;
+  }
   int n = push_values(L, client, task, lua_touserdata(L, 4));
   lua_settop(L, 1);
   client->task = task;
@@ -74,7 +80,7 @@ static int schedule_resume(lua_State *L) {
   struct cs_request *parked = client->parked;
   client->parked = NULL;
   client->task = outer;
-  client->task_cancelled = outer_cancelled;
+  client->task_cancelled = false; /* the scheduler says what holds for the outer one */
   if (status == LUA_YIELD) {
     lua_pop(task, n);
     if (parked) {
@@ -92,6 +98,12 @@ static int schedule_resume(lua_State *L) {
   }
   lua_pushboolean(L, 1);
   return n > 0 ? 1 + push_results(L, task, n) : 1;
+}
+
+/* refuse(whether): the running task may start no calls any more, or may again. */
+static int schedule_refuse(lua_State *L) {
+  client_of(L)->task_cancelled = lua_toboolean(L, 1) != 0;
+  return 0;
 }
 
 /* reset(): no task is running; after an interrupt. */
@@ -148,11 +160,15 @@ static int schedule_now(lua_State *L) {
 /* schedule(client) -> the functions above for one client, and its max_in_flight as
    `limit` */
 static int schedule(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"resume", schedule_resume},   {"running", schedule_running},
-    {"reset", schedule_reset},     {"step", schedule_step},
-    {"cancel", schedule_cancel},   {"next_done", schedule_next_done},
-    {"deliver", schedule_deliver}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"resume", schedule_resume},
+                                       {"running", schedule_running},
+                                       {"reset", schedule_reset},
+                                       {"refuse", schedule_refuse},
+                                       {"step", schedule_step},
+                                       {"cancel", schedule_cancel},
+                                       {"next_done", schedule_next_done},
+                                       {"deliver", schedule_deliver},
+                                       {NULL, NULL}};
   struct cs_client *client = cs_client_check(L, 1);
   lua_settop(L, 1);
   lua_createtable(L, 0, 8);

@@ -1048,7 +1048,7 @@ describe("map", function()
       end
       for _ in tasks:map(iterator, function(i) return ask("u" .. i) end) do
         given = given + 1
-        assert.is_true(taken - given <= 2 * 8)
+        assert.is_true(taken - given <= 4 * 8)
       end
     end)
     assert.equal(100, given)
@@ -1081,7 +1081,7 @@ describe("map", function()
         if item == 5 then break end
       end
     end)
-    assert.is_true(taken >= 5 and taken <= 5 + 2 * 4)
+    assert.is_true(taken >= 5 and taken <= 5 + 4 * 4)
   end)
 
   it("raises an error of its function from run, which ends it", function()

@@ -45,6 +45,15 @@ local function pop(queue)
   return task
 end
 
+-- Takes a task out of the middle.
+local function remove(queue, task)
+  local before, each = false, queue.first
+  while each and each ~= task do before, each = each, each.next end
+  if not each then return end
+  if before then before.next = task.next else queue.first = task.next end
+  if queue.last == task then queue.last = before end
+end
+
 local function cancelled_error()
   return core.error { kind = "cancelled", message = "the task was cancelled" }
 end
@@ -56,6 +65,7 @@ end
 -- Slots ------------------------------------------------------------------------------------
 
 local function make_ready(self, task)
+  if task.state == "ready" or task.state == "done" then return end
   task.state = "ready"
   push(self.ready, task)
 end
@@ -152,9 +162,13 @@ end
 function Scheduler:fail(task, err)
   local cancellation = task.cancelled and type(err) == "table" and err.kind == "cancelled"
   local group = task.group
-  if cancellation or group.failed then return finish(self, task, failure(err)) end
+  if cancellation or group.failed then
+    close_coroutine(task.coroutine)
+    return finish(self, task, failure(err))
+  end
   if type(err) == "string" then err = debug.traceback(task.coroutine, err) end
   group.failed, group.err = true, err
+  close_coroutine(task.coroutine) -- its variables may have to be closed
   finish(self, task, failure(err))
   return self:cancel_group(group)
 end
@@ -162,6 +176,7 @@ end
 function Scheduler:cancel(task)
   if task.state == "done" or task.cancelled then return end
   task.cancelled = true
+  if task == self.current then self.core.refuse(true) end
   if task.state == "calling" then
     self.core.cancel(task.request)
   elseif task.inner_group then
@@ -200,13 +215,15 @@ local function resume(self, task)
   local what, value = self.core_resume(task.coroutine, task.cancelled,
     outer and outer.coroutine, request)
   self.current = outer
+  if outer then self.core.refuse(outer.cancelled) end -- meanwhile it may have been
   if what == true then return finish(self, task, value or NO_RESULTS) end
   if what == nil then return self:fail(task, value) end
   if what then
     task.state, task.request = "calling", what
     self.calling[what] = task
   elseif task.state == "running" then
-    make_ready(self, task) -- it yielded by itself: let others run
+    self.core.step(0) -- it yielded by itself: let others run, and the network
+    make_ready(self, task)
   end
 end
 
@@ -226,7 +243,7 @@ end
 function Scheduler:drive(state, field, value)
   local ready = self.ready
   while state[field] ~= value do
-    local task = pop(ready) or next_answered(self)
+    local task = next_answered(self) or pop(ready)
     if task then
       resume(self, task)
     elseif next(self.calling) then
@@ -251,11 +268,19 @@ function Scheduler:sleep(task)
   yield()
 end
 
--- Where the code cannot yield, the others are run from here; the slot is theirs meanwhile.
+-- Where the code cannot yield, the others are run from here; the slot is theirs meanwhile. A
+-- task that is waited for gets it first: else one after another would begin on top of this
+-- one, and wait likewise, until the C stack is full.
 function Scheduler:drive_without_slot(state, field, value)
   local holder = self.current
   local had_slot = holder and holder.has_slot
-  if had_slot then release_slot(self, holder) end
+  if had_slot and state.state == "slotless" then
+    remove(self.slotless, state)
+    holder.has_slot, state.has_slot = false, true
+    make_ready(self, state)
+  elseif had_slot then
+    release_slot(self, holder)
+  end
   self:drive(state, field, value)
   if had_slot then
     holder.has_slot = true
@@ -294,7 +319,6 @@ end
 function Scheduler:spawn(group, coroutine, on_end)
   local current = self.current
   if current and current.cancelled then refuse_cancelled(current) end
-  if group.ended then error("the run has ended; nothing can be spawned in it", 3) end
   local task = new_task(group, current or group.main, coroutine)
   task.on_end = on_end
   local spawner = self.slots <= 0 and self:running()
@@ -335,7 +359,11 @@ function Scheduler:recover()
   self:forget_all()
   self:each_live(function(task)
     local request = task.request
-    task.cancelled, task.has_slot = true, false
+    local waiters = task.waits_among or {}
+    for i = #waiters, 1, -1 do waiters[i] = nil end
+    task.cancelled, task.has_slot, task.waiters = true, false, false
+    task.waits_among, task.waits_for_children, task.group.waiter = nil, nil, nil
+    if task.state == "ready" then task.state = "recovered" end -- the queue is a new one
     if not (request and self.core.cancel(request)) then
       if request then self.calling[request] = nil end
       make_ready(self, task)

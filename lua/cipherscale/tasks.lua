@@ -38,6 +38,7 @@ end
 ---@return table task
 function Tasks:spawn(fn, ...)
   check_function(fn, 1, "spawn")
+  if self.group.ended then error("the run has ended; nothing can be spawned in it", 2) end
   return self.scheduler:spawn(self.group, create(fn, ...))
 end
 
@@ -62,7 +63,8 @@ function Tasks:cancel(task)
 end
 
 local function iterator_of(items)
-  if type(items) == "function" then return items end
+  local meta = type(items) == "table" and getmetatable(items)
+  if type(items) == "function" or type(meta) == "table" and meta.__call then return items end
   local i = 0
   return function()
     i = i + 1
@@ -124,16 +126,20 @@ work = function(map, worker)
   end
 end
 
--- The next item with its results, in the order of the items.
+-- The next item with its results, in the order of the items. Several tasks may share it.
 local function give(map)
   if map.workers < map.limit then top_up(map) end
-  local i = map.given + 1
-  local slot = i % map.bound + 1
-  while map.done[slot] ~= i do
-    if map.workers == 0 then return nil end
-    map.signal = {}
-    map.scheduler:wait_for(map.signal)
-  end
+  local i, slot
+  repeat
+    i = map.given + 1
+    slot = i % map.bound + 1
+    local ready = map.done[slot] == i
+    if not ready then
+      if map.workers == 0 then return nil end
+      map.signal = map.signal or {}
+      map.scheduler:wait_for(map.signal)
+    end
+  until ready
   map.given = i
   local item, value, err = map.items[slot], map.values[slot], map.errors[slot]
   map.items[slot], map.values[slot], map.errors[slot] = false, false, false
