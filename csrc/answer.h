@@ -2,7 +2,8 @@
 /*
  * What a done request becomes in Lua: the value that its row promises, or nil and an
  * error record; and what `response = t` is filled with. Never lets a surprise in an
- * answer hide what the server did: a change that was answered 2xx is a success whatever its body.
+ * answer hide what the server did: a change that was answered 2xx is a success, whatever
+ * its body.
  */
 #ifndef CS_ANSWER_H
 #define CS_ANSWER_H

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "forked.h"
+#include "list.h"
 #include "pace.h"
 #include "retry.h"
 
@@ -41,56 +42,6 @@ double cs_engine_now(void) {
   struct timespec t;
   if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0; /* cannot fail with this clock */
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* ---- Lists ---- */
-
-static void unlink_request(struct cs_request *request) {
-  struct cs_list *list = request->list;
-  if (!list) return;
-  if (request->previous) {
-    request->previous->next = request->next;
-  } else {
-    list->first = request->next;
-  }
-  if (request->next) {
-    request->next->previous = request->previous;
-  } else {
-    list->last = request->previous;
-  }
-  request->previous = request->next = NULL;
-  request->list = NULL;
-  list->count--;
-}
-
-/* Moves a request before `next` on a list; to its end when next is NULL. */
-static void move_before(struct cs_list *list, struct cs_request *next,
-                        struct cs_request *request) {
-  unlink_request(request);
-  request->list = list;
-  request->next = next;
-  request->previous = next ? next->previous : list->last;
-  if (request->previous) {
-    request->previous->next = request;
-  } else {
-    list->first = request;
-  }
-  if (next) {
-    next->previous = request;
-  } else {
-    list->last = request;
-  }
-  list->count++;
-}
-
-static void move(struct cs_list *list, struct cs_request *request) {
-  move_before(list, NULL, request);
-}
-
-static void move_by_due(struct cs_list *list, struct cs_request *request) {
-  struct cs_request *next = list->first;
-  while (next && next->due <= request->due) next = next->next;
-  move_before(list, next, request);
 }
 
 /* ---- libcurl's two hooks ---- */
@@ -203,7 +154,7 @@ static void finish(struct cs_engine *engine, struct cs_request *request,
   request->failure.kind = kind;
   (void)snprintf(request->failure.text, sizeof request->failure.text, "%s", text);
   request->elapsed = cs_engine_now() - request->submitted;
-  move(&engine->done, request);
+  cs_list_move(&engine->done, request);
 }
 
 /* Ends a request that is not done yet from our side. */
@@ -262,7 +213,7 @@ struct cs_request *cs_engine_take(struct cs_engine *engine) {
       return NULL;
     }
   }
-  move(&engine->held, request);
+  cs_list_move(&engine->held, request);
   return request;
 }
 
@@ -270,7 +221,7 @@ void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
   if (!cs_engine_usable(engine)) {
     /* The handle may not be touched in a forked child; the list goes with the engine. */
     if (cs_forked(&engine->mark)) return;
-    unlink_request(request);
+    cs_list_remove(request);
     free_request(request);
     return;
   }
@@ -279,7 +230,7 @@ void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
   cs_buffer_clear(&request->head);
   cs_buffer_clear(&request->answer);
   request->has_body = false;
-  move(&engine->idle, request);
+  cs_list_move(&engine->idle, request);
 }
 
 void cs_engine_submit(struct cs_engine *engine, struct cs_request *request) {
@@ -293,7 +244,7 @@ void cs_engine_submit(struct cs_engine *engine, struct cs_request *request) {
     finish(engine, request, CS_CLOSED, "the client was closed");
     return;
   }
-  move(&engine->queued, request);
+  cs_list_move(&engine->queued, request);
 }
 
 bool cs_engine_is_done(const struct cs_engine *engine, const struct cs_request *request) {
@@ -301,12 +252,12 @@ bool cs_engine_is_done(const struct cs_engine *engine, const struct cs_request *
 }
 
 void cs_engine_collect(struct cs_engine *engine, struct cs_request *request) {
-  move(&engine->held, request);
+  cs_list_move(&engine->held, request);
 }
 
 struct cs_request *cs_engine_next_done(struct cs_engine *engine) {
   struct cs_request *request = engine->done.first;
-  if (request) move(&engine->held, request);
+  if (request) cs_list_move(&engine->held, request);
   return request;
 }
 
@@ -391,20 +342,20 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
     request->fresh = outcome == CS_STALE || outcome == CS_LOST;
     if (!decision.throttled) engine->budget -= CS_RETRY_COST;
     request->due = now + decision.delay;
-    move_by_due(&engine->waiting, request);
+    cs_list_move_by_due(&engine->waiting, request);
     return;
   }
   bool succeeded = request->failure.kind == CS_NO_FAILURE;
   if (succeeded && engine->budget < CS_RETRY_BUDGET) engine->budget++;
   request->ambiguous = !succeeded && request->lost;
   request->elapsed = now - request->submitted;
-  move(&engine->done, request);
+  cs_list_move(&engine->done, request);
 }
 
 static void start(struct cs_engine *engine, struct cs_request *request, double now) {
   double left = deadline(request) - now;
   double timeout = request->timeout < left ? request->timeout : left;
-  move(&engine->active, request);
+  cs_list_move(&engine->active, request);
   request->attempts++;
   request->attempt_started = now;
   cs_pace_start(&engine->pace, now);
@@ -425,7 +376,7 @@ static void end_overdue(struct cs_engine *engine, struct cs_list *list, double n
 static void start_what_may(struct cs_engine *engine, double now) {
   while (engine->waiting.first && engine->waiting.first->due <= now) {
     /* Those that waited go before those that never started. */
-    move_before(&engine->queued, engine->queued.first, engine->waiting.first);
+    cs_list_move_before(&engine->queued, engine->queued.first, engine->waiting.first);
   }
   if (!engine->queued.first) return;
   end_overdue(engine, &engine->queued, now);

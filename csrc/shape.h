@@ -28,7 +28,7 @@ void cs_shape_write_body(lua_State *L, const char *call, int index, int first_po
 
 /* Writes each option that is there to its offset in `into` (string: const char *,
    integer: int, number: double, boolean: bool) and pushes a table that holds the values
-   by name: it keeps the strings alive, and has what no struct can hold (functions, tables). */
+   by name: it keeps the strings alive, and has what no struct can hold. */
 void cs_shape_read_options(lua_State *L, const char *call, int index,
                            const struct cs_field *options, void *into);
 

@@ -66,6 +66,7 @@ build = {
         "csrc/answer.c",
         "csrc/endpoints.c",
         "csrc/fields.c",
+        "csrc/list.c",
         "csrc/url.c",
         "csrc/base_url.c",
         "csrc/buffer.c",

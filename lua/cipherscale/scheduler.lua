@@ -319,6 +319,7 @@ end
 function Scheduler:spawn(group, coroutine, on_end)
   local current = self.current
   if current and current.cancelled then refuse_cancelled(current) end
+  if group.ended then error("the run has ended", 0) end -- an iterator of map that outlived it
   local task = new_task(group, current or group.main, coroutine)
   task.on_end = on_end
   local spawner = self.slots <= 0 and self:running()

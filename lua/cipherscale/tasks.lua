@@ -24,6 +24,10 @@ local function check_function(fn, n, name)
   end
 end
 
+local function check_running(self)
+  if self.group.ended then error("the run has ended; nothing can be spawned in it", 3) end
+end
+
 local function check_task(self, task, name)
   if type(task) ~= "table" or getmetatable(task) ~= scheduler.Task then
     error(("bad argument #1 to '%s' (task expected, got %s)")
@@ -38,7 +42,7 @@ end
 ---@return table task
 function Tasks:spawn(fn, ...)
   check_function(fn, 1, "spawn")
-  if self.group.ended then error("the run has ended; nothing can be spawned in it", 2) end
+  check_running(self)
   return self.scheduler:spawn(self.group, create(fn, ...))
 end
 
@@ -155,6 +159,7 @@ function Tasks:map(items, fn)
       :format(type(items)), 2)
   end
   check_function(fn, 2, "map")
+  check_running(self)
   local limit = self.scheduler.limit
   local map = {
     scheduler = self.scheduler, group = self.group, next_item = iterator_of(items), fn = fn,
