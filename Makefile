@@ -224,7 +224,7 @@ VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --num-callers=
   --errors-for-leak-kinds=definite,possible --show-leak-kinds=definite,possible \
   --child-silent-after-fork=yes
 valgrind: valgrind-deps
-	@$(MAKE) check UNDER='$(VALGRIND)' BUSTED_FLAGS='$(BUSTED_FLAGS) $(CONSTANTLY)'
+	@$(MAKE) check UNDER='$(VALGRIND)'
 
 bench: all $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/run.lua $(BENCH)

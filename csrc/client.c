@@ -232,7 +232,7 @@ static void push_event(lua_State *L, const struct cs_event *event) {
   lua_createtable(L, 0, 10);
   lua_pushstring(L, row->call);
   lua_setfield(L, -2, "operation");
-  lua_pushstring(L, cs_error_method_name(row->verb));
+  lua_pushstring(L, cs_verb_name(row->verb));
   lua_setfield(L, -2, "method");
   lua_pushstring(L, row->path); /* the template: ids do not belong in logs */
   lua_setfield(L, -2, "path");

@@ -45,7 +45,7 @@ static void push_operation(lua_State *L, const struct cs_endpoint *row) {
   lua_createtable(L, 0, 10);
   set_string(L, "resource", row->resource);
   set_string(L, "name", row->name);
-  set_string(L, "method", cs_error_method_name(row->verb));
+  set_string(L, "method", cs_verb_name(row->verb));
   set_string(L, "path", row->path);
   set_string(L, "repeat_class", repeats[row->repeat]);
   set_string(L, "result", results[row->result]);

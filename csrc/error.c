@@ -33,15 +33,6 @@ const char *cs_error_kind_name(enum cs_kind kind) {
   return names[kind];
 }
 
-const char *cs_error_method_name(enum cs_verb verb) {
-  static const char *const names[] = {[CS_GET] = "GET",
-                                      [CS_POST] = "POST",
-                                      [CS_PUT] = "PUT",
-                                      [CS_PATCH] = "PATCH",
-                                      [CS_DELETE] = "DELETE"};
-  return names[verb];
-}
-
 static int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -284,7 +275,7 @@ static void push_record(lua_State *L, enum cs_kind kind, const struct cs_endpoin
   set_string(L, "kind", cs_error_kind_name(kind));
   if (row) {
     set_string(L, "operation", row->call);
-    set_string(L, "method", cs_error_method_name(row->verb));
+    set_string(L, "method", cs_verb_name(row->verb));
   }
   if (message) set_string(L, "message", message);
 }

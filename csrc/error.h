@@ -31,9 +31,6 @@ int cs_error_new(lua_State *L);
 /* The word for a kind; "network" … */
 const char *cs_error_kind_name(enum cs_kind kind);
 
-/* "GET" … */
-const char *cs_error_method_name(enum cs_verb verb);
-
 /* Overwrites every occurrence of the key with asterisks, escaped ones, too. */
 void cs_error_blank(char *text, size_t length, const char *key);
 

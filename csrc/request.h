@@ -14,6 +14,11 @@
 
 enum cs_verb { CS_GET, CS_POST, CS_PUT, CS_PATCH, CS_DELETE };
 
+static inline const char *cs_verb_name(enum cs_verb verb) {
+  static const char *const names[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+  return names[verb];
+}
+
 /* What a repeat of the same request does at the service. */
 enum cs_repeat {
   CS_READ,       /* changes nothing */

@@ -258,14 +258,6 @@ void cs_shape_read_options(lua_State *L, const char *call, int index,
   lua_pop(L, 1);
 }
 
-/* ---- Questions about lists ---- */
-
-int cs_shape_count_positional(const struct cs_field *fields) {
-  int n = 0;
-  for (; fields && fields->name; fields++) n += (fields->flags & CS_POSITIONAL) != 0;
-  return n;
-}
-
 int cs_shape_has_named(const struct cs_field *fields) {
   for (; fields && fields->name; fields++) {
     if (!(fields->flags & CS_POSITIONAL)) return 1;

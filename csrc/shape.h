@@ -32,10 +32,7 @@ void cs_shape_write_body(lua_State *L, const char *call, int index, int first_po
 void cs_shape_read_options(lua_State *L, const char *call, int index,
                            const struct cs_field *options, void *into);
 
-/* How many fields of a list are arguments of the call. */
-int cs_shape_count_positional(const struct cs_field *fields);
-
-/* Whether a list has fields that are not. */
+/* Whether a list has fields that are not arguments of the call. */
 int cs_shape_has_named(const struct cs_field *fields);
 
 #pragma GCC visibility pop

@@ -290,15 +290,6 @@ void cs_transport_close(struct cs_request *request) {
   cs_buffer_free(&request->head);
 }
 
-static const char *method_name(enum cs_verb verb) {
-  static const char *const names[] = {[CS_GET] = "GET",
-                                      [CS_POST] = "POST",
-                                      [CS_PUT] = "PUT",
-                                      [CS_PATCH] = "PATCH",
-                                      [CS_DELETE] = "DELETE"};
-  return names[verb];
-}
-
 /* POST, PUT and PATCH have a body, if only an empty one (RFC 9110 8.6). */
 static bool sends_body(const struct cs_request *request) {
   return request->has_body || (request->verb != CS_GET && request->verb != CS_DELETE);
@@ -320,7 +311,7 @@ static CURLcode set_method(CURL *handle, const struct cs_transport *transport,
   CURLcode code = CURLE_OK;
   SET(CURLOPT_HTTPHEADER, headers_for(transport, request));
   if (!sends_body(request)) SET(CURLOPT_HTTPGET, 1L);
-  SET(CURLOPT_CUSTOMREQUEST, method_name(request->verb));
+  SET(CURLOPT_CUSTOMREQUEST, cs_verb_name(request->verb));
   return code;
 }
 

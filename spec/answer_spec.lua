@@ -163,6 +163,22 @@ describe("a native table", function()
     assert.same({ id = 20000, r = { cipherscale.null } }, list[20000])
   end)
 
+  it("is read although a finaliser may close the client at any moment", function()
+    local items = {}
+    for i = 1, 5000 do items[i] = ('{"id":%d,"name":"person number %d"}'):format(i, i) end
+    local body = '{"list":[' .. table.concat(items, ",") .. "]}"
+    for _ = 1, 5 do
+      serve { json(body) }
+      local closing = client
+      setmetatable({}, { __gc = function() closing:close() end })
+      local value, err = client.users:get "u1"
+      if value then assert.equal(5000, #value.list) else assert.equal("closed", err.kind) end
+      collectgarbage()
+      local _, closed = client.users:get "u1"
+      assert.equal("closed", closed.kind)
+    end
+  end)
+
   it("does not depend on the settings of the shared lua-cjson, nor changes them", function()
     local cjson = require "cjson"
     local depth = cjson.decode_max_depth()

@@ -108,7 +108,7 @@ describe("a key that the server echoes", function()
   end)
 
   it("is blanked where JSON or a URL spells it otherwise", function()
-    local key = [[a/b+c=d&e<f>g\h"i%j'k~l]]
+    local key = [[a/b+c=d&e<f>g\h"i%j'k~0p@]]
     local function unicode(text)
       return (text:gsub(".", function(c) return ("\\u%04x"):format(c:byte()) end))
     end
@@ -123,6 +123,8 @@ describe("a key that the server echoes", function()
       local body = ('{"message":"key %s","code":"%s"}'):format(spelling, spelling)
       local err = look({ status = 401, body = body }, { api_key = key })
       assert.is_nil(err.body:find(spelling, 1, true), err.body)
+      err = look({ status = 401, body = "bad: " .. spelling }, { api_key = key })
+      assert.equal("bad: " .. ("*"):rep(#spelling), err.body)
     end
   end)
 

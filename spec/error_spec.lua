@@ -160,7 +160,8 @@ describe("the message of an error answer", function()
 
   it("quotes a body of another shape", function()
     for body, quoted in pairs {
-      ["plain words"] = "plain words", ['"a JSON string"'] = '"a JSON string"', ["[]"] = "[]",
+      ["plain words"] = "plain words", ["\n padded  \r\n"] = "padded",
+      ['"a JSON string"'] = '"a JSON string"', ["[]"] = "[]",
       ['{"statusCode":400}'] = '{"statusCode":400}', ['{"error":{}}'] = '{"error":{}}',
       ['{"message":{"x":1}}'] = '{"message":{"x":1}}', ['{"message":true}'] = '{"message":true}',
       ['{"message":[]}'] = '{"message":[]}', ['{"message":"cut'] = '{"message":"cut',
@@ -177,7 +178,8 @@ describe("the message of an error answer", function()
   end)
 
   it("is always a string", function()
-    for _, body in ipairs { '{"message":5}', '{"message":1.5,"code":2}', '{"message":[5]}', "5" } do
+    for _, body in ipairs { '{"message":5}', '{"message":1.5,"code":2}', '{"message":[5]}', "5",
+                            '{"error":5}', '{"error":{"message":5}}' } do
       assert.is_string(from_body(body).message)
     end
   end)

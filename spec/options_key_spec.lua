@@ -118,6 +118,7 @@ describe("the API key", function()
       assert.equal(helper.key, sent { api_key_file = write(text) })
     end
     assert.equal(helper.key, sent { api_key_file = write(helper.key, "400") })
+    assert.equal(("k"):rep(4096), sent { api_key_file = write(("k"):rep(4096)) })
   end)
 
   it("is not read from a file that others can read or write", function()

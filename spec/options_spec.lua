@@ -159,6 +159,27 @@ describe("cipherscale.new", function()
     contains("'timout'", helper.message_of(cipherscale.new, hidden))
   end)
 
+  it("keeps texts that metamethods make up, under a busy collector", function()
+    local server = start { answers = { { body = "[]" } } }
+    finally(function() server:stop() end)
+    local texts = {
+      api_key = function() return ("k"):rep(50) end, app = function() return ("a"):rep(50) end,
+      base_url = function() return server.url .. "/" .. ("b"):rep(50) end,
+      no_proxy = function() return ("n"):rep(50) end,
+    }
+    local client = cipherscale.new(setmetatable({}, { __index = function(_, name)
+      collectgarbage()
+      return texts[name] and texts[name]() or nil
+    end }))
+    clients[1] = client
+    collectgarbage()
+    assert(client.roles:list())
+    local request = server:requests()[1]
+    assert.equal(("k"):rep(50), request.headers.apikey)
+    assert.equal("/" .. ("b"):rep(50) .. "/tenants/roles", request.path)
+    assert.is_truthy(request.headers["user-agent"]:find(" " .. ("a"):rep(50) .. "$"))
+  end)
+
   it("lets through what a metamethod raises", function()
     local raised = {}
     local options = setmetatable({}, { __index = function() error(raised) end })
@@ -174,6 +195,21 @@ describe("cipherscale.new", function()
     options.base_url, options.api_key = "http://127.0.0.1:1", nil
     contains(BASE, tostring(client))
     assert.equal(5, options.timeout)
+  end)
+
+  it("speaks the version of HTTP that http_version names, 1.1 by default", function()
+    local server = start { answers = { { body = "[]" } } }
+    finally(function() server:stop() end)
+    for _, options in ipairs { {}, { http_version = "1.1" } } do
+      assert(helper.client(server, options).roles:list())
+    end
+    for _, request in ipairs(server:requests()) do
+      assert.is_truthy(request.head:find("^GET /tenants/roles HTTP/1%.1\r\n"))
+    end
+    local client = helper.client(server, { http_version = "2", max_retries = 0, timeout = 5 })
+    local _, err = client.roles:list() -- the scripted server does not speak it
+    assert.equal("network", err.kind)
+    client:close()
   end)
 
   it("names the program in the User-Agent behind the module and libcurl", function()
@@ -342,6 +378,18 @@ describe("a client", function()
       assert.is_nil(client[key])
       assert.is_nil(client.users[key])
     end
+  end)
+
+  it("lives as long as one of its resources or methods is held", function()
+    local server = start { answers = { { body = "[]" } } }
+    finally(function() server:stop() end)
+    local roles = helper.client(server).roles
+    local list = helper.client(server).roles.list
+    collectgarbage()
+    collectgarbage()
+    assert.same({}, roles:list())
+    assert.is_false(pcall(list, roles))
+    assert.equal(1, server:count())
   end)
 
   it("lets none of its fields be set", function()

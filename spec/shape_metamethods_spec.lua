@@ -212,6 +212,16 @@ describe("code that runs while a request is prepared", function()
     assert(users:update_roles("u1"))
   end)
 
+  it("may raise a text, whose place is where it was raised", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local fields = acting(function() error "boom" end)
+    local ok, message = pcall(function() return (users:update_roles("u1", fields)) end)
+    assert.is_false(ok)
+    assert.is_truthy(message:find((":%d: boom$"):format(line)), message)
+    local _, places = message:gsub(":%d+: ", "")
+    assert.equal(1, places)
+  end)
+
   it("may raise from every metamethod that is used", function()
     local function raise() error("stop", 0) end
     for _, name in ipairs { "__index", "__pairs" } do

@@ -358,6 +358,10 @@ describe("a query", function()
       contains("users.page: limit: integer from 1 to 1000000 expected, got ",
         refusal(users.page, users, { limit = wrong }))
     end
+    for got, wrong in pairs { ["0"] = 0, ["-7"] = -7, ["1.5"] = 1.5, ["2000000"] = 2000000 } do
+      assert.equal("users.page: limit: integer from 1 to 1000000 expected, got " .. got,
+        refusal(users.page, users, { limit = wrong }))
+    end
     contains("users.page: offset: integer from 0 to ", refusal(users.page, users, { offset = -1 }))
   end)
 

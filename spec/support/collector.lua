@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- busted's helper in `make asan` and `make valgrind`: the collector never rests (a cycle begins
--- where the last one ended) and every spec ends with two full collections, the second for what
--- the finalisers of the first let go. What is freed too early, or never, shows under the checkers.
+-- busted's helper in `make asan`: the collector never rests (a cycle begins where the last one
+-- ended) and every spec ends with two full collections, the second for what the finalisers of the
+-- first let go. What is freed too early, or never, shows under the sanitizer.
 local busted = require "busted"
 
 if not pcall(collectgarbage, "incremental", 1, 1000, 6) then

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For specs only: shows the pure functions of the plain side to Lua, one to one, with what
- * an attempt is as a table. Linked with url, retry, pace and buffer alone, so these files
- * are proved to need nothing else. Memory is owned by userdata.
+ * For specs only: shows the pure functions of the plain side to Lua, one to one, attempts
+ * as tables. Linked with url, retry, pace and buffer alone, so these files are proved to
+ * need nothing else. Memory is owned by userdata.
  */
 #include <lauxlib.h>
 #include <lua.h>

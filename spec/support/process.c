@@ -33,11 +33,16 @@ static int process_pid(lua_State *L) {
   return 1;
 }
 
-/* interrupt(pid) -> whether SIGINT was sent */
-static int process_interrupt(lua_State *L) {
-  lua_pushboolean(L, kill((pid_t)luaL_checkinteger(L, 1), SIGINT) == 0);
+static int send_signal(lua_State *L, int signal) {
+  lua_pushboolean(L, kill((pid_t)luaL_checkinteger(L, 1), signal) == 0);
   return 1;
 }
+
+/* interrupt(pid) -> whether SIGINT was sent */
+static int process_interrupt(lua_State *L) { return send_signal(L, SIGINT); }
+
+/* kill(pid) -> whether SIGKILL was sent */
+static int process_kill(lua_State *L) { return send_signal(L, SIGKILL); }
 
 /* ---- Descriptors ---- */
 
@@ -186,10 +191,13 @@ int luaopen_spec_support_process(lua_State *L);
 #pragma GCC visibility pop
 
 int luaopen_spec_support_process(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"pid", process_pid},         {"interrupt", process_interrupt},
-    {"fork", process_fork},       {"descriptors", process_descriptors},
-    {"threads", process_threads}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"pid", process_pid},
+                                       {"interrupt", process_interrupt},
+                                       {"kill", process_kill},
+                                       {"fork", process_fork},
+                                       {"descriptors", process_descriptors},
+                                       {"threads", process_threads},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
