@@ -230,6 +230,7 @@ void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
   cs_buffer_clear(&request->head);
   cs_buffer_clear(&request->answer);
   request->has_body = false;
+  request->waiter = NULL;
   cs_list_move(&engine->idle, request);
 }
 
@@ -266,6 +267,17 @@ void cs_engine_cancel(struct cs_engine *engine, struct cs_request *request) {
                  request->list == &engine->waiting;
   if (!pending || cs_forked(&engine->mark)) return;
   end(engine, request, CS_CANCELLED, "the call was cancelled");
+}
+
+struct cs_request *cs_engine_find(const struct cs_engine *engine, const void *waiter) {
+  const struct cs_list *const lists[] = {&engine->held, &engine->queued, &engine->active,
+                                         &engine->waiting, &engine->done};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    for (struct cs_request *request = lists[i]->first; request; request = request->next) {
+      if (request->waiter == waiter) return request;
+    }
+  }
+  return NULL;
 }
 
 int cs_engine_in_use(const struct cs_engine *engine) {

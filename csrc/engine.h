@@ -73,6 +73,9 @@ void cs_engine_collect(struct cs_engine *engine, struct cs_request *request);
 /* Ends a queued, active or waiting request with the failure "cancelled": it is done. */
 void cs_engine_cancel(struct cs_engine *engine, struct cs_request *request);
 
+/* The request, on whatever list, whose waiter that is; NULL when there is none. */
+struct cs_request *cs_engine_find(const struct cs_engine *engine, const void *waiter);
+
 /* The oldest event, removed; false when there is none. */
 bool cs_engine_next_event(struct cs_engine *engine, struct cs_event *event);
 

@@ -84,6 +84,7 @@ static int schedule_resume(lua_State *L) {
   if (status == LUA_YIELD) {
     lua_pop(task, n);
     if (parked) {
+      parked->waiter = task;
       cs_engine_submit(client->engine, parked);
       lua_pushlightuserdata(L, parked);
     } else {
@@ -98,6 +99,14 @@ static int schedule_resume(lua_State *L) {
   }
   lua_pushboolean(L, 1);
   return n > 0 ? 1 + push_results(L, task, n) : 1;
+}
+
+/* request_of(coroutine) -> the request that it waits for, or nil */
+static int schedule_request_of(lua_State *L) {
+  struct cs_request *request = cs_engine_find(client_of(L)->engine, lua_tothread(L, 1));
+  if (!request) return 0;
+  lua_pushlightuserdata(L, request);
+  return 1;
 }
 
 /* refuse(whether): the running task may start no calls any more, or may again. */
@@ -160,15 +169,12 @@ static int schedule_now(lua_State *L) {
 /* schedule(client) -> the functions above for one client, and its max_in_flight as
    `limit` */
 static int schedule(lua_State *L) {
-  static const luaL_Reg functions[] = {{"resume", schedule_resume},
-                                       {"running", schedule_running},
-                                       {"reset", schedule_reset},
-                                       {"refuse", schedule_refuse},
-                                       {"step", schedule_step},
-                                       {"cancel", schedule_cancel},
-                                       {"next_done", schedule_next_done},
-                                       {"deliver", schedule_deliver},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+    {"resume", schedule_resume},         {"running", schedule_running},
+    {"reset", schedule_reset},           {"refuse", schedule_refuse},
+    {"request_of", schedule_request_of}, {"step", schedule_step},
+    {"cancel", schedule_cancel},         {"next_done", schedule_next_done},
+    {"deliver", schedule_deliver},       {NULL, NULL}};
   struct cs_client *client = cs_client_check(L, 1);
   lua_settop(L, 1);
   lua_createtable(L, 0, 8);

@@ -18,9 +18,17 @@ static lua_State *main_thread(lua_State *L) {
 #endif
 }
 
+/* lua.c's handler asks for every event there is. Such a hook was not there to stay: it
+   was set just before the wait began, and strikes when the main thread runs again. */
+static bool is_interrupt(lua_State *L) {
+  const int all = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+  return lua_gethookmask(L) == all && lua_gethookcount(L) == 1;
+}
+
 struct cs_wait cs_wait_begin(lua_State *L) {
   lua_State *main = main_thread(L);
-  return (struct cs_wait){.main = main, .before = lua_gethook(main)};
+  lua_Hook hook = is_interrupt(main) ? NULL : lua_gethook(main);
+  return (struct cs_wait){.main = main, .before = hook};
 }
 
 static int nothing(lua_State *L) {

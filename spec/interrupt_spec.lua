@@ -398,8 +398,12 @@ describe("an error that strikes a run at any instruction", function()
     local n, whole = 0, false
     repeat
       n = n + 1 + math.floor(n / 100)
-      strike_after(n)
-      local ok, result = pcall(client.run, client, run)
+      local ok, result = pcall(function()
+        strike_after(n)
+        local result = client:run(run)
+        debug.sethook()
+        return result
+      end)
       debug.sethook()
       assert.equal(0, core.in_use(client))
       if ok then

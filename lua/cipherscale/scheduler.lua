@@ -103,19 +103,16 @@ local function enlist(group, task)
   task.after = first
   if first then first.before = task end
   group.first = task
-  group.live = group.live + 1
 end
 
 local function delist(group, task)
   local before, after = task.before, task.after
   if before then before.after = after else group.first = after end
   if after then after.before = before end
-  task.before, task.after = false, false
-  group.live = group.live - 1
 end
 
 function Scheduler:new_group()
-  local group = { scheduler = self, live = 0, first = false }
+  local group = { scheduler = self, first = false }
   self.groups[group] = true
   return group
 end
@@ -140,11 +137,12 @@ end
 
 local function finish(self, task, results)
   local group, parent = task.group, task.parent
-  task.results, task.coroutine = results, false
+  task.results = results
+  task.state = "done"
+  task.coroutine = false
   delist(group, task)
   release_slot(self, task)
   if task.waiters then self:wake_waiters(task) end
-  task.state = "done"
   if task.on_end then task.on_end(results) end
   if parent then
     parent.children = parent.children - 1
@@ -153,7 +151,7 @@ local function finish(self, task, results)
       make_ready(self, parent)
     end
   end
-  if group.live == 0 then
+  if not group.first then
     self.groups[group] = nil
     if group.waiter then make_ready(self, group.waiter) end
   end
@@ -221,6 +219,9 @@ local function resume(self, task)
   if what then
     task.state, task.request = "calling", what
     self.calling[what] = task
+  elseif task.state == "running" and self.recovering then
+    close_coroutine(task.coroutine) -- it was cancelled, and may yield for ever
+    finish(self, task, failure(cancelled_error()))
   elseif task.state == "running" then
     self.core.step(0) -- it yielded by itself: let others run, and the network
     make_ready(self, task)
@@ -343,49 +344,67 @@ function Scheduler:forget_all()
   self.core.reset()
 end
 
-function Scheduler:each_live(visit)
+-- The tasks that have not ended. Links back may be wrong, links forward are always right.
+function Scheduler:survivors()
+  local tasks = {}
   for group in pairs(self.groups) do
     local task = group.first
+    group.first, group.waiter = false, nil
     while task do
       local after = task.after
-      visit(task)
+      if task.state ~= "done" then tasks[#tasks + 1] = task end
       task = after
     end
   end
+  for _, task in ipairs(tasks) do
+    task.before, task.after = false, false
+    enlist(task.group, task)
+  end
+  return tasks
 end
 
 -- After an interrupt: cancels every task and runs them to their ends; what raises again is
--- dropped where it stands.
+-- dropped where it stands. Which task waits for which request is the core's knowledge.
 function Scheduler:recover()
+  self.calling = {}
   self:forget_all()
-  self:each_live(function(task)
-    local request = task.request
+  for _, task in ipairs(self:survivors()) do
+    local request = self.core.request_of(task.coroutine)
     local waiters = task.waits_among or {}
     for i = #waiters, 1, -1 do waiters[i] = nil end
     task.cancelled, task.has_slot, task.waiters = true, false, false
-    task.waits_among, task.waits_for_children, task.group.waiter = nil, nil, nil
-    if task.state == "ready" then task.state = "recovered" end -- the queue is a new one
-    if not (request and self.core.cancel(request)) then
-      if request then self.calling[request] = nil end
+    task.waits_among, task.waits_for_children, task.inner_group = nil, nil, nil
+    task.request, task.state = request or false, "calling"
+    if request and self.core.cancel(request) then
+      self.calling[request] = task
+    else
       make_ready(self, task)
     end
-  end)
+  end
+  self.recovering = true
   local ended = pcall(function()
-    while next(self.groups) do self:drive(next(self.groups), "live", 0) end
+    for group in pairs(self.groups) do self:drive(group, "first", false) end
   end)
-  if ended then return end
-  self:each_live(function(task)
-    if task.request then self.core.cancel(task.request) end
-    close_coroutine(task.coroutine)
-  end)
-  self.groups, self.calling = {}, {}
-  self:forget_all()
+  self.recovering = false
+  if not ended then
+    for _, task in ipairs(self:survivors()) do
+      local request = self.core.request_of(task.coroutine)
+      if request and not self.core.cancel(request) then self.core.deliver(request) end
+      close_coroutine(task.coroutine)
+    end
+    self.calling = {}
+    self:forget_all()
+  end
+  self.groups = {}
   next_answered(self) -- none has a task any more: lets all of them go
 end
 
 function Scheduler:run(group, fn, tasks)
   refuse_cancelled(self.current)
   local caller = self:running()
+  self.groups[group] = nil
+  if not self.current and next(self.groups) then self:recover() end -- of one cut short
+  self.groups[group] = true
   local main = new_task(group, nil, core.create(fn, tasks))
   group.main = main
   want_slot(self, main)
@@ -394,9 +413,15 @@ function Scheduler:run(group, fn, tasks)
     self:sleep(caller)
     caller.inner_group = nil
   elseif self.current then
-    self:drive_without_slot(group, "live", 0)
+    local ok, err = pcall(self.drive_without_slot, self, group, "first", false)
+    if not ok then
+      self:cancel_group(group)
+      pcall(self.drive, self, group, "first", false)
+      group.ended = true
+      error(err, 0)
+    end
   else
-    local ok, err = pcall(self.drive, self, group, "live", 0)
+    local ok, err = pcall(self.drive, self, group, "first", false)
     if not ok then
       self:recover()
       group.ended = true
