@@ -170,15 +170,14 @@ int cs_binding_deliver(lua_State *L, struct cs_client *client, struct cs_request
   return lua_gettop(L) - top;
 }
 
-void cs_binding_keep_response(lua_State *L, int client, struct cs_request *request,
-                              int response) {
-  request->keeps_response = !lua_isnoneornil(L, response);
-  if (!request->keeps_response) return;
-  response = lua_absindex(L, response);
-  cs_client_push_members(L, client);
+/* Keeps the response table of a request that is parked; nil is not kept. */
+static void keep_response(lua_State *L, struct cs_request *request, int response) {
+  if (lua_isnil(L, response)) return;
+  cs_client_push_members(L, lua_upvalueindex(CLIENT));
   lua_pushvalue(L, response);
   lua_rawsetp(L, -2, request);
   lua_pop(L, 1);
+  request->keeps_response = true;
 }
 
 void cs_binding_fetch_response(lua_State *L, int client, struct cs_request *request) {
@@ -195,13 +194,6 @@ void cs_binding_fetch_response(lua_State *L, int client, struct cs_request *requ
 }
 
 /* ---- The call ---- */
-
-static int fail_early(lua_State *L, const struct cs_endpoint *row, enum cs_kind kind,
-                      const char *message) {
-  lua_pushnil(L);
-  cs_error_push_kind(L, kind, row, message);
-  return 2;
-}
 
 struct blocking {
   struct cs_client *client;
@@ -252,8 +244,7 @@ static int call_method(lua_State *L) {
     return luaL_error(L, "call it with a colon: client.%s:%s(…)", row->resource,
                       row->name);
   }
-  if (!client->engine || !cs_engine_usable(client->engine))
-    return fail_early(L, row, CS_CLOSED, "the client is closed");
+  if (!client->engine) return luaL_error(L, "the client has been collected");
   if (client->task && client->task_cancelled) {
     cs_error_push_kind(L, CS_CANCELLED, row, "the task was cancelled");
     return lua_error(L);
@@ -265,16 +256,19 @@ static int call_method(lua_State *L) {
     cs_engine_give(client->engine, request);
     return cs_error_raise_at(L, 1);
   }
-  if (client->read_only && row->repeat != CS_READ) {
-    cs_engine_give(client->engine, request);
-    return fail_early(L, row, CS_REFUSED, "the client is read_only; nothing was sent");
-  }
-  if (in_task(L, client)) {
+  bool refused = client->read_only && row->repeat != CS_READ;
+  if (!refused && in_task(L, client)) {
+    keep_response(L, request, 1);
     client->parked = request;
-    cs_binding_keep_response(L, lua_upvalueindex(CLIENT), request, 1);
     return lua_yield(L, 0);
   }
-  cs_engine_submit(client->engine, request);
+  request->awaited = true;
+  if (refused) {
+    cs_engine_refuse(client->engine, request, CS_REFUSED,
+                     "the client is read_only; nothing was sent");
+  } else {
+    cs_engine_submit(client->engine, request);
+  }
   wait_for(L, client, request);
   return cs_binding_deliver(L, client, request, lua_isnil(L, 1) ? 0 : 1);
 }

@@ -20,10 +20,7 @@ void cs_binding_push_resource(lua_State *L, int client,
 int cs_binding_deliver(lua_State *L, struct cs_client *client, struct cs_request *request,
                        int response);
 
-/* Keeps, and fetches again, the `response` table of a parked request; a nil is not kept,
-   and pushed when there is none. */
-void cs_binding_keep_response(lua_State *L, int client, struct cs_request *request,
-                              int response);
+/* Pushes the `response` table of a request that was parked, or nil. */
 void cs_binding_fetch_response(lua_State *L, int client, struct cs_request *request);
 
 #pragma GCC visibility pop

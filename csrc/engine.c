@@ -231,16 +231,27 @@ void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
   cs_buffer_clear(&request->answer);
   request->has_body = false;
   request->waiter = NULL;
+  request->awaited = false;
   cs_list_move(&engine->idle, request);
 }
 
-void cs_engine_submit(struct cs_engine *engine, struct cs_request *request) {
+static void begin(struct cs_request *request) {
   request->attempts = 0;
   request->lost = request->repeated = request->truncated = request->ambiguous = false;
   request->sent = request->fresh = false;
   forget_answer(request);
   request->failure = (struct cs_failure){.kind = CS_NO_FAILURE};
   request->submitted = cs_engine_now();
+}
+
+void cs_engine_refuse(struct cs_engine *engine, struct cs_request *request,
+                      enum cs_kind kind, const char *text) {
+  begin(request);
+  finish(engine, request, kind, text);
+}
+
+void cs_engine_submit(struct cs_engine *engine, struct cs_request *request) {
+  begin(request);
   if (!cs_engine_usable(engine)) {
     finish(engine, request, CS_CLOSED, "the client was closed");
     return;
@@ -258,6 +269,7 @@ void cs_engine_collect(struct cs_engine *engine, struct cs_request *request) {
 
 struct cs_request *cs_engine_next_done(struct cs_engine *engine) {
   struct cs_request *request = engine->done.first;
+  while (request && request->awaited) request = request->next;
   if (request) cs_list_move(&engine->held, request);
   return request;
 }
@@ -381,7 +393,9 @@ static void end_overdue(struct cs_engine *engine, struct cs_list *list, double n
   for (struct cs_request *request = list->first; request; request = next) {
     next = request->next;
     if (deadline(request) <= now)
-      end(engine, request, CS_TIMEOUT, "total_timeout passed before it could be sent");
+      end(engine, request, CS_TIMEOUT,
+          request->attempts == 0 ? "total_timeout passed before it could be sent"
+                                 : "total_timeout passed before it could be sent again");
   }
 }
 
@@ -451,7 +465,17 @@ static int curl_mask(int mask) {
          ((mask & CS_BROKEN) ? CURL_CSELECT_ERR : 0);
 }
 
+/* What a child after fork inherits is the parent's to answer; libcurl is not touched. */
+static void end_in_child(struct cs_engine *engine) {
+  struct cs_list *lists[] = {&engine->queued, &engine->active, &engine->waiting};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    while (lists[i]->first)
+      finish(engine, lists[i]->first, CS_CLOSED, "the client belongs to another process");
+  }
+}
+
 void cs_engine_step(struct cs_engine *engine, double seconds) {
+  if (cs_forked(&engine->mark)) end_in_child(engine);
   if (!cs_engine_usable(engine)) return;
   /* What was done before is the caller's knowledge, and no reason to be quick. */
   int done = engine->done.count, events = engine->event_count;

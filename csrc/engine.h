@@ -64,7 +64,11 @@ void cs_engine_step(struct cs_engine *engine, double seconds);
 
 bool cs_engine_is_done(const struct cs_engine *engine, const struct cs_request *request);
 
-/* The next done request, held from then on; NULL when there is none. */
+/* Ends a held request before it is sent: it is done, with that failure. */
+void cs_engine_refuse(struct cs_engine *engine, struct cs_request *request,
+                      enum cs_kind kind, const char *text);
+
+/* The next done request that is not awaited, held from then on; NULL for none. */
 struct cs_request *cs_engine_next_done(struct cs_engine *engine);
 
 /* Takes one given request off the done list into the caller's hands. */

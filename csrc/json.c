@@ -101,7 +101,9 @@ int cs_json_decode(lua_State *L, const char *text, size_t length) {
   skip_mark(&text, &length);
   (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &decode_key);
   lua_pushlstring(L, text, length);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK) return 0;
+  int status = lua_pcall(L, 1, 1, 0);
+  if (status == LUA_ERRMEM) return lua_error(L); /* says nothing about the text */
+  if (status != LUA_OK) return 0;
   if (lua_type(L, -1) == LUA_TTABLE) {
     clean(L);
   } else if (lua_type(L, -1) == LUA_TNUMBER && push_integer(L, -1)) {

@@ -59,6 +59,7 @@ struct cs_request {
   enum cs_repeat repeat;
   int settled;         /* the status that means "already so" to a repeat; 0 for none */
   const void *waiter;  /* the scheduler's task that waits for it, or NULL */
+  bool awaited;        /* a blocking call waits for it: it is not the scheduler's */
   bool keeps_response; /* binding.c holds a table for it while it is parked */
   bool silent;         /* no events are recorded: the call was made by on_event itself */
   int operation;       /* the caller's number for it, handed on in events */

@@ -10,7 +10,11 @@
 /* The client is the upvalue of every function here, except create and now. */
 #define CLIENT lua_upvalueindex(1)
 
-static struct cs_client *client_of(lua_State *L) { return lua_touserdata(L, CLIENT); }
+static struct cs_client *client_of(lua_State *L) {
+  struct cs_client *client = lua_touserdata(L, CLIENT);
+  if (!client->engine) (void)luaL_error(L, "the client has been collected");
+  return client;
+}
 
 /* create(fn, …) -> a coroutine that will run fn(…) */
 static int schedule_create(lua_State *L) {

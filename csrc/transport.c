@@ -89,8 +89,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *request_) {
 }
 
 /* libcurl sends a request again by itself when a kept connection turns out to be dead,
-   whatever the method. One start an attempt is all we allow; see design of the repeat
-   classes in retry.h. */
+   whatever the method. One start an attempt is all we allow: enum cs_repeat in request.h
+   says why. */
 static int on_start(void *request_, char *remote, char *local, int remote_port,
                     int local_port) {
   struct cs_request *request = request_;

@@ -223,8 +223,8 @@ local function resume(self, task)
     close_coroutine(task.coroutine) -- it was cancelled, and may yield for ever
     finish(self, task, failure(cancelled_error()))
   elseif task.state == "running" then
-    self.core.step(0) -- it yielded by itself: let others run, and the network
-    make_ready(self, task)
+    make_ready(self, task) -- it yielded by itself: let others run, and the network
+    self.core.step(0)
   end
 end
 

@@ -104,7 +104,8 @@ local function top_up(map)
     local i = worker.item
     if i then -- cancelled in the middle of an item
       local slot = i % map.bound + 1
-      map.ended, map.done[slot], map.errors[slot] = true, i, results[2]
+      map.ended, map.done[slot] = true, i
+      map.values[slot], map.errors[slot] = nil, results[2]
     end
     tell(map)
   end)
@@ -152,7 +153,7 @@ end
 
 --- Runs `fn(item)` for every item of a list or an iterator, max_in_flight at once.
 --- `for item, value, err in tasks:map(items, fn) do` gives the results in the order of the
---- items. Few more items than that are taken before the first of them is given.
+--- items. Up to four times as many are taken before the first of them is given.
 function Tasks:map(items, fn)
   if type(items) ~= "function" and type(items) ~= "table" then
     error(("bad argument #1 to 'map' (list or iterator expected, got %s)")
