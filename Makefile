@@ -226,7 +226,7 @@ VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --num-callers=
 valgrind: valgrind-deps
 	@$(MAKE) check UNDER='$(VALGRIND)'
 
-bench: all $(BENCH_PROGRAMS)
+bench: all test-modules $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/run.lua $(BENCH)
 
 lint: lint-deps

@@ -112,9 +112,7 @@ local function delist(group, task)
 end
 
 function Scheduler:new_group()
-  local group = { scheduler = self, first = false }
-  self.groups[group] = true
-  return group
+  return { scheduler = self, first = false }
 end
 
 local function new_task(group, parent, coroutine)
@@ -402,7 +400,6 @@ end
 function Scheduler:run(group, fn, tasks)
   refuse_cancelled(self.current)
   local caller = self:running()
-  self.groups[group] = nil
   if not self.current and next(self.groups) then self:recover() end -- of one cut short
   self.groups[group] = true
   local main = new_task(group, nil, core.create(fn, tasks))
