@@ -400,7 +400,10 @@ end
 function Scheduler:run(group, fn, tasks)
   refuse_cancelled(self.current)
   local caller = self:running()
-  if not self.current and next(self.groups) then self:recover() end -- of one cut short
+  -- An interrupt may have cut one short before or after its loop; on_event may run another
+  -- in the loop.
+  local driving = self.driving
+  if not driving and next(self.groups) then self:recover() end
   self.groups[group] = true
   local main = new_task(group, nil, core.create(fn, tasks))
   group.main = main
@@ -418,7 +421,9 @@ function Scheduler:run(group, fn, tasks)
       error(err, 0)
     end
   else
+    self.driving = true
     local ok, err = pcall(self.drive, self, group, "first", false)
+    self.driving = driving
     if not ok then
       self:recover()
       group.ended = true
@@ -442,6 +447,7 @@ function M.new(client)
     limit = scheduling.limit, slots = scheduling.limit,
     ready = new_queue(), slotless = new_queue(),
     groups = {},  -- runs that have not ended
+    driving = false,
     calling = {}, -- request -> the task that waits for it
     current = nil,
   }, Scheduler)

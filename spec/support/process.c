@@ -121,6 +121,31 @@ static int process_fork(lua_State *L) {
   return 2;
 }
 
+/* branch() -> the child's id, or 0 in the child, which goes on with the script: for scripts
+   in a process of their own. */
+static int process_branch(lua_State *L) {
+  (void)fflush(NULL);
+  pid_t child = fork();
+  if (child < 0) return luaL_error(L, "no fork");
+  lua_pushinteger(L, child);
+  return 1;
+}
+
+/* leave(code): ends a child without freeing what the parent has, too */
+static int process_leave(lua_State *L) {
+  (void)fflush(NULL);
+  _exit((int)luaL_optinteger(L, 1, 0));
+}
+
+/* join(child) -> its exit code, or nil */
+static int process_join(lua_State *L) {
+  int status = 0;
+  if (waitpid((pid_t)luaL_checkinteger(L, 1), &status, 0) < 0 || !WIFEXITED(status))
+    return 0;
+  lua_pushinteger(L, WEXITSTATUS(status));
+  return 1;
+}
+
 /* ---- Threads ---- */
 
 struct thread {
@@ -191,13 +216,12 @@ int luaopen_spec_support_process(lua_State *L);
 #pragma GCC visibility pop
 
 int luaopen_spec_support_process(lua_State *L) {
-  static const luaL_Reg functions[] = {{"pid", process_pid},
-                                       {"interrupt", process_interrupt},
-                                       {"kill", process_kill},
-                                       {"fork", process_fork},
-                                       {"descriptors", process_descriptors},
-                                       {"threads", process_threads},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+    {"pid", process_pid},         {"interrupt", process_interrupt},
+    {"kill", process_kill},       {"fork", process_fork},
+    {"branch", process_branch},   {"leave", process_leave},
+    {"join", process_join},       {"descriptors", process_descriptors},
+    {"threads", process_threads}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

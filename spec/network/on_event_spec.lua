@@ -1,0 +1,235 @@
+-- SPDX-License-Identifier: MIT
+-- on_event: a record of each attempt, and what the function may do.
+local cipherscale = require "cipherscale"
+local core = require "cipherscale.core"
+local helper = require "spec.support.helper"
+local raw = require "spec.support.server"
+
+local server, client
+
+local function start(answers, options)
+  if client then client:close() end
+  if server then server:stop() end
+  server = raw.start { answers = answers }
+  client = helper.client(server, options)
+end
+
+after_each(function()
+  if client then
+    assert.equal(0, core.in_use(client))
+    client:close()
+  end
+  if server then server:stop() end
+  client, server = nil, nil
+end)
+
+-- An answer that asks to wait, with Retry-After as it is given; false for none.
+local function busy(retry_after, status)
+  return { status = status or 429, headers = { ["Retry-After"] = retry_after } }
+end
+
+local SOON = busy "0.01"
+describe("on_event", function()
+  local events
+
+  local function note(event) events[#events + 1] = event end
+
+  before_each(function() events = {} end)
+
+  it("gets one record for each attempt, with what happens next and why", function()
+    start({ SOON, { drop = true }, { body = "[]" } }, { on_event = note })
+    client.users:roles("an/id", { rolesOnly = true })
+    assert.equal(3, #events)
+    for i, event in ipairs(events) do
+      assert.equal("users.roles", event.operation)
+      assert.equal("GET", event.method)
+      assert.equal("/tenants/users/{id}/roles", event.path)
+      assert.equal(i, event.attempt)
+      assert.is_true(event.elapsed >= 0 and event.elapsed < 60)
+      assert.is_true(#event.reason > 0)
+    end
+    assert.equal(429, events[1].status)
+    assert.equal("again", events[1].next)
+    assert.near(0.01, events[1].delay, 1e-9)
+    assert.is_nil(events[2].status)
+    assert.equal("network", events[2].kind)
+    assert.equal("again", events[2].next)
+    assert.equal(200, events[3].status)
+    assert.is_nil(events[3].kind)
+    assert.equal("end", events[3].next)
+    assert.is_nil(events[3].delay)
+  end)
+
+  it("gets the records before the call returns, and each a table of its own", function()
+    start({ { body = "[]" } }, { on_event = note })
+    for i = 1, 3 do
+      client.users:roles("u1")
+      assert.equal(i, #events)
+    end
+    assert.are_not.equal(events[1], events[2])
+  end)
+
+  it("gets those of calls in tasks", function()
+    start({ { body = "[]" } }, { on_event = note, max_in_flight = 8 })
+    client:run(function(tasks)
+      for i = 1, 50 do tasks:spawn(function() client.users:roles("u" .. i) end) end
+    end)
+    assert.equal(50, #events)
+  end)
+
+  it("never sees the key, an id, or what was sent", function()
+    start({ { status = 401, body = helper.key }, { drop = true }, {} }, { on_event = note })
+    client.users:invite("secret-id")
+    client.users:update_roles("secret-id", { addedRoles = { "secret-role" } })
+    local text = {}
+    for _, event in ipairs(events) do
+      for name, value in pairs(event) do text[#text + 1] = name .. "=" .. tostring(value) end
+    end
+    text = table.concat(text, "\n")
+    assert.is_true(#events >= 2)
+    assert.is_nil(text:find(helper.key, 1, true))
+    assert.is_nil(text:find("secret", 1, true))
+  end)
+
+  it("that raises reaches the caller, as it is, and leaves the client usable", function()
+    local value, calls = {}, 0
+    start({ { body = "[]" } }, { on_event = function()
+      calls = calls + 1
+      if calls == 1 then error(value, 0) end
+    end })
+    local ok, err = pcall(client.users.roles, client.users, "u1")
+    assert.is_false(ok)
+    assert.equal(value, err)
+    assert.equal(0, core.in_use(client))
+    assert.same({}, client.users:roles("u1"))
+    assert.equal(2, calls)
+  end)
+
+  it("that raises at a repeat ends the call: it is not sent again", function()
+    start({ SOON, {} }, { on_event = function() error("enough", 0) end })
+    local ok, err = pcall(client.users.invite, client.users, "u1")
+    assert.is_false(ok)
+    assert.equal("enough", err)
+    assert.equal(0, core.in_use(client))
+    assert.equal(1, server:count())
+  end)
+
+  it("that raises in a run reaches the caller of run, and leaves the client usable", function()
+    local calls = 0
+    start({ { body = "[]" } }, { max_in_flight = 4, on_event = function()
+      calls = calls + 1
+      if calls == 3 then error("enough", 0) end
+    end })
+    local ok, err = pcall(client.run, client, function(tasks)
+      for i = 1, 20 do tasks:spawn(function() client.users:roles("u" .. i) end) end
+    end)
+    assert.is_false(ok)
+    assert.matches("enough", tostring(err), 1, true)
+    assert.equal(0, core.in_use(client))
+    assert.same({}, client:run(function() return client.users:roles("u1") end))
+  end)
+
+  it("that always raises leaves nothing behind", function()
+    start({ { body = "[]" } }, { max_in_flight = 4, on_event = function() error "no" end })
+    for _ = 1, 3 do
+      assert.is_false(pcall(client.run, client, function(tasks)
+        for i = 1, 20 do tasks:spawn(function() client.users:roles("u" .. i) end) end
+      end))
+      assert.equal(0, core.in_use(client))
+      assert.is_false(pcall(client.users.roles, client.users, "u1"))
+      assert.equal(0, core.in_use(client))
+    end
+  end)
+
+  it("may call the client", function()
+    local inner
+    start({ { body = "[]" } }, { on_event = function(event)
+      note(event)
+      if not inner then
+        inner = true
+        inner = client.users:roles("inner")
+      end
+    end })
+    assert.same({}, client.users:roles("outer"))
+    assert.same({}, inner)
+    assert.equal(2, server:count())
+  end)
+
+  it("that calls the client each time is not told of its own calls for ever", function()
+    local calls = 0
+    start({ { body = "[]" } }, { on_event = function()
+      calls = calls + 1
+      if calls > 20 then error "told of its own calls for ever" end
+      client.users:roles("inner")
+    end })
+    assert.same({}, client.users:roles("outer"))
+    assert.is_true(calls <= 2)
+  end)
+
+  it("may run tasks", function()
+    local once
+    start({ { body = "[]" } }, { on_event = function()
+      if once then return end
+      once = true
+      client:run(function(tasks)
+        for _ = 1, 5 do tasks:spawn(function() assert(client.users:roles("inner")) end) end
+      end)
+    end })
+    client:run(function(tasks)
+      for _ = 1, 5 do tasks:spawn(function() assert(client.users:roles("outer")) end) end
+    end)
+    assert.equal(10, server:count())
+  end)
+
+  it("may close the client", function()
+    start({ { body = "[]" } }, { on_event = function() client:close() end })
+    local value, err = client.users:roles("u1")
+    assert.is_true(value ~= nil or err.kind == "closed")
+    value, err = client.users:roles("u1")
+    assert.is_nil(value)
+    assert.equal("closed", err.kind)
+  end)
+
+  it("may close the client before a repeat", function()
+    start({ SOON, {} }, { on_event = function() client:close() end })
+    local value, err = client.users:invite("u1")
+    assert.is_nil(value)
+    assert.equal("closed", err.kind)
+    assert.equal(1, server:count())
+  end)
+
+  it("may close the client while tasks wait", function()
+    start({ { body = "[]" }, { hang = true } },
+      { max_in_flight = 4, on_event = function() client:close() end })
+    local kinds = {}
+    client:run(function(tasks)
+      for i = 1, 10 do
+        tasks:spawn(function()
+          local value, err = client.users:roles("u" .. i)
+          kinds[#kinds + 1] = value and "done" or err.kind
+        end)
+      end
+    end)
+    assert.equal(10, #kinds)
+    assert.equal("closed", kinds[10])
+  end)
+
+  it("is called by log_events with a line for each attempt", function()
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    start({ SOON, { drop = true }, { body = "[]" } }, { on_event = cipherscale.log_events(file) })
+    client.users:roles("secret-id")
+    file:close()
+    local lines = {}
+    for line in io.lines(path) do lines[#lines + 1] = line end
+    os.remove(path)
+    assert.equal(3, #lines)
+    assert.matches("^users%.roles GET /tenants/users/{id}/roles 429 attempt 1, ", lines[1])
+    assert.matches("again in 0.0 s", lines[1], 1, true)
+    assert.matches("network attempt 2", lines[2], 1, true)
+    assert.matches("200 attempt 3, %d+%.%d+ s: end %(done%)$", lines[3])
+    local text = table.concat(lines)
+    assert.is_nil(text:find("secret", 1, true))
+    assert.is_nil(text:find(helper.key, 1, true))
+  end)
+end)
