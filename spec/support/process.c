@@ -92,8 +92,8 @@ static int read_until(int fd, double deadline, char *text, size_t *n) {
   return 1;
 }
 
-/* fork(fn, seconds) -> "returned" | "raised" | "died" | "hung", text: calls fn in a forked
-   child, which is killed when it takes longer. */
+/* fork(fn, seconds) -> "returned" | "raised" | "died" | "hung", text: calls fn in a
+   forked child, which is killed when it takes longer. */
 static int process_fork(lua_State *L) {
   static char text[MAX_OUTPUT];
   int ends[2], status = 0;
@@ -121,8 +121,8 @@ static int process_fork(lua_State *L) {
   return 2;
 }
 
-/* branch() -> the child's id, or 0 in the child, which goes on with the script: for scripts
-   in a process of their own. */
+/* branch() -> the child's id, or 0 in the child, which goes on with the script: for
+   scripts in a process of their own. */
 static int process_branch(lua_State *L) {
   (void)fflush(NULL);
   pid_t child = fork();
@@ -180,8 +180,8 @@ static void *run_state(void *thread_) {
   return NULL;
 }
 
-/* threads(script, n) -> list: runs the script in n Lua states, each in a thread of its own,
-   with the number of its thread as argument; gives what each returned, as text. Raises
+/* threads(script, n) -> list: runs the script in n Lua states, each in a thread of its
+   own, with the number of its thread as argument; gives what each returned, as text. Raises
    what the first of them raised. */
 static int process_threads(lua_State *L) {
   const char *script = luaL_checkstring(L, 1);
