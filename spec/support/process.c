@@ -181,8 +181,8 @@ static void *run_state(void *thread_) {
 }
 
 /* threads(script, n) -> list: runs the script in n Lua states, each in a thread of its
-   own, with the number of its thread as argument; gives what each returned, as text. Raises
-   what the first of them raised. */
+   own, with the number of its thread as argument; gives what each returned, as text.
+   Raises what the first of them raised. */
 static int process_threads(lua_State *L) {
   const char *script = luaL_checkstring(L, 1);
   int n = (int)luaL_checkinteger(L, 2);
