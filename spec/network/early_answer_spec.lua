@@ -148,7 +148,7 @@ describe("of nginx", function()
       client:run(function(tasks)
         for _ = 1, 100 do
           tasks:spawn(function()
-            local value, err = client.users:update_roles("u1", MIDDLE)
+            local value, err = client.users:update_roles("u1", SMALL)
             assert_refused(429, value, err)
             assert.equal(100, err.retry_after)
           end)
