@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- client:run, and the calls of tasks, which work wherever a task makes them.
 local helper = require "spec.support.helper"
-local raw = require "spec.support.server"
 local setting = require "spec.tasks.setting"
 
 local unpack = table.unpack or unpack
@@ -149,13 +148,9 @@ describe("the calls of tasks", function()
   end)
 
   it("each get their own answer", function()
-    start({ answers = { { body = "[]" } } }, { max_in_flight = 16 })
-    server:stop()
-    local answers = {}
+    local answers, got = {}, {}
     for i = 1, 60 do answers[i] = { status = 404, body = ('{"message":"n%d"}'):format(i) } end
-    server = raw.start { answers = answers }
-    client = connect { max_in_flight = 16 }
-    local got = {}
+    start({ answers = answers }, { max_in_flight = 16 })
     client:run(function(tasks)
       for i = 1, 60 do
         tasks:spawn(function()
@@ -165,9 +160,9 @@ describe("the calls of tasks", function()
         end)
       end
     end)
-    for i, request in ipairs(server:requests()) do
-      assert.equal("n" .. i, got[request.path])
-    end
+    local requests = server:requests()
+    assert.equal(60, #requests)
+    for i, request in ipairs(requests) do assert.equal("n" .. i, got[request.path]) end
   end)
 
   it("fill the response table of the call", function()
