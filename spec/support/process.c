@@ -76,7 +76,7 @@ static void be_child(lua_State *L, int fd) {
   int status = lua_pcall(L, 0, 1, 0);
   size_t n;
   const char *text = luaL_tolstring(L, -1, &n);
-  /* Said in the pipe: a checker that counts what the parent owns changes exit statuses. */
+  /* Said in the pipe: a checker of memory may change the exit status of a child. */
   write_all(fd, status == LUA_OK ? "+" : "-", 1);
   write_all(fd, text, n);
   _exit(0);
