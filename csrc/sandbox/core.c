@@ -157,7 +157,8 @@ static int handle_requests(lua_State *L) {
   struct sb_bytes *copy = push_bytes(L);
   sb_server_copy_log(server, copy);
   if (copy->failed) return luaL_error(L, "not enough memory");
-  const char *at = copy->data, *end = copy->data + copy->size;
+  /* An empty log has no data; an offset from NULL, even 0, is undefined (C11 6.5.6). */
+  const char *at = copy->size > 0 ? copy->data : "", *end = at + copy->size;
   struct sb_record_head head;
   lua_newtable(L);
   for (int n = 1; copy->size > 0 && sb_record_head(&at, end, &head); n++) {
