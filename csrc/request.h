@@ -94,6 +94,7 @@ struct cs_request {
 
   /* The engine's and the transport's. */
   void *handle;
+  bool used;      /* the handle has served an attempt */
   int configured; /* verb and body that the handle is set up for; -1 at first */
   double configured_timeout;
   bool configured_fresh;

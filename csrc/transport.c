@@ -18,7 +18,8 @@
 struct cs_transport {
   struct cs_transport_settings settings; /* its strings are the copies in `owned` */
   char *owned[5];
-  bool single_use; /* each request opens a connection of its own */
+  bool single_use;    /* each request opens a connection of its own */
+  bool single_handle; /* each attempt has a handle of its own; connections are kept */
   struct curl_slist *without_body, *with_body, *with_large_body; /* request headers */
 };
 
@@ -182,6 +183,9 @@ struct cs_transport *cs_transport_new(const struct cs_transport_settings *settin
   struct cs_transport_settings *copy = &transport->settings;
   copy->api_key = NULL; /* lives in the header lists */
   transport->single_use = single_use(settings);
+  /* Before 8.1.1, a handle that is used again points to a freed header, to which a
+     server can make libcurl append (curl issue 11101). */
+  transport->single_handle = curl_version_info(CURLVERSION_NOW)->version_num < 0x080101;
   bool owned = own(&transport->owned[0], &copy->user_agent) &&
                own(&transport->owned[1], &copy->ca_file) &&
                own(&transport->owned[2], &copy->ca_path) &&
@@ -259,6 +263,11 @@ static CURLcode set_policy(CURL *handle, const struct cs_transport_settings *set
   if (settings->ca_path) SET(CURLOPT_CAPATH, settings->ca_path);
   if (settings->proxy) SET(CURLOPT_PROXY, settings->proxy);
   if (settings->no_proxy) SET(CURLOPT_NOPROXY, settings->no_proxy);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  /* Else a name server that hangs holds up timeouts, cancelling and closing. A libcurl that
+     is older than its headers does not know it, and works as it did. */
+  (void)curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);
+#endif
   /* What goes to loopback in plain text must not leave through a proxy. */
   if (settings->loopback) SET(CURLOPT_NOPROXY, "*");
   return code;
@@ -268,24 +277,34 @@ static enum cs_status status_of(CURLcode code) {
   return code == CURLE_OK ? CS_OK : CS_NO_MEMORY;
 }
 
-enum cs_status cs_transport_open(const struct cs_transport *transport,
-                                 struct cs_request *request) {
+static enum cs_status open_handle(const struct cs_transport *transport,
+                                  struct cs_request *request) {
   CURL *handle = curl_easy_init();
   if (!handle) return CS_NO_MEMORY;
   request->handle = handle;
+  request->used = false;
   request->configured = -1;
   request->configured_timeout = -1;
   request->configured_fresh = !request->fresh;
-  cs_buffer_init(&request->answer, transport->settings.max_response_bytes);
-  cs_buffer_init(&request->head, MAX_HEAD_BYTES);
   CURLcode code = set_policy(handle, &transport->settings);
   if (code == CURLE_OK) code = set_callbacks(handle, transport->settings.poller, request);
   return status_of(code);
 }
 
-void cs_transport_close(struct cs_request *request) {
+enum cs_status cs_transport_open(const struct cs_transport *transport,
+                                 struct cs_request *request) {
+  cs_buffer_init(&request->answer, transport->settings.max_response_bytes);
+  cs_buffer_init(&request->head, MAX_HEAD_BYTES);
+  return open_handle(transport, request);
+}
+
+static void close_handle(struct cs_request *request) {
   if (request->handle) curl_easy_cleanup(request->handle);
   request->handle = NULL;
+}
+
+void cs_transport_close(struct cs_request *request) {
+  close_handle(request);
   cs_buffer_free(&request->answer);
   cs_buffer_free(&request->head);
 }
@@ -330,6 +349,14 @@ static void forget_last_attempt(struct cs_request *request) {
 
 enum cs_status cs_transport_prepare(const struct cs_transport *transport,
                                     struct cs_request *request, double timeout) {
+  if (!request->handle || (request->used && transport->single_handle)) {
+    close_handle(request);
+    if (open_handle(transport, request) != CS_OK) {
+      close_handle(request);
+      return CS_NO_MEMORY;
+    }
+  }
+  request->used = true;
   CURL *handle = request->handle;
   CURLcode code = CURLE_OK;
   int kind = (int)request->verb * 3 + request->has_body + is_large(request);

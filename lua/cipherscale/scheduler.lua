@@ -336,10 +336,11 @@ end
 
 -- Runs -------------------------------------------------------------------------------------
 
+-- Allocates nothing: it has to work when memory has run out.
 function Scheduler:forget_all()
-  self.ready, self.slotless, self.slots = new_queue(), new_queue(), self.limit
   self.current = nil
   self.core.reset()
+  self.ready.first, self.slotless.first, self.slots = false, false, self.limit
 end
 
 -- The tasks that have not ended. Links back may be wrong, links forward are always right.

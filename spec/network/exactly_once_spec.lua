@@ -66,11 +66,15 @@ for name, rules in pairs {
     end)
 
     it("makes a read go again at once, as a second attempt", function()
-      start { answers = { { body = "[]" } }, per_connection = rules }
+      local events = {}
+      start({ answers = { { body = "[]" } }, per_connection = rules },
+        { on_event = function(event) events[#events + 1] = event end })
       client.users:roles("warm")
       local response = {}
       assert.same({}, client.users:roles("u1", nil, { response = response }))
       assert.equal(2, response.attempts)
+      assert.equal("again", events[2].next)
+      assert.equal(0, events[2].delay)
       assert.is_nil(response.repeated)
       assert.equal(2, seen()["/tenants/users/u1/roles"])
     end)
@@ -199,9 +203,12 @@ describe("a kept connection that was closed while nobody used it", function()
     client:run(function(tasks)
       for i = 1, 8 do tasks:spawn(function() client.users:roles("warm" .. i) end) end
     end)
-    wait_until_closed()
+    assert.equal(8, (server:connections()))
     server:clear_requests()
-    for i = 1, 8 do assert.is_true(client.users:invite("u" .. i)) end
+    for i = 1, 8 do
+      wait_until_closed() -- the connection of the invitation before, too
+      assert.is_true(client.users:invite("u" .. i))
+    end
     assert.equal(8, server:count())
   end)
 end)

@@ -81,6 +81,11 @@ describe("a server that is down", function()
 end)
 
 describe("a server that never answers", function()
+  -- What no limit ends takes 30 seconds.
+  local began
+  before_each(function() began = raw.now() end)
+  after_each(function() assert.is_true(raw.now() - began < 15) end)
+
   it("is a failure of kind timeout, after as many attempts as allowed", function()
     local client, server = always({ hang = true }, { timeout = 0.05, max_retries = 1 })
     local _, err = client.users:roles("u1")
@@ -136,6 +141,11 @@ describe("a server that never answers", function()
     local _, err = client.users:roles("u1")
     assert.equal("timeout", err.kind)
     assert.equal(1, err.attempts)
+  end)
+
+  it("is waited for by each call anew", function()
+    local client = always({ body = "[]", delay = 0.4 }, { total_timeout = 0.7 })
+    for _ = 1, 2 do assert.same({}, client.users:roles("u1")) end
   end)
 
   it("is given up after connect_timeout when it does not even shake hands", function()
@@ -238,10 +248,12 @@ describe("a cut body", function()
 
   it("of an error answer leaves the status to be told", function()
     local client = always({ status = 404, body = body, cut = 900 })
-    local _, err = client.users:invite("u1")
-    assert.equal("http", err.kind)
-    assert.equal(404, err.status)
-    assert.is_nil(err.ambiguous)
+    for _, name in ipairs { "invite", "get" } do
+      local _, err = client.users[name](client.users, "u1")
+      assert.equal("http", err.kind)
+      assert.equal(404, err.status)
+      assert.is_nil(err.ambiguous)
+    end
   end)
 end)
 

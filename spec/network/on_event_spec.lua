@@ -181,6 +181,35 @@ describe("on_event", function()
     assert.equal(10, server:count())
   end)
 
+  it("may run tasks while a call that is answered waits for it to return", function()
+    local answers = {}
+    for i = 1, 4 do answers[i] = { status = 404, body = ('{"message":"n%d"}'):format(i) } end
+    for _, in_task in ipairs { false, true } do
+      local once = false
+      start(answers, { on_event = function()
+        if once then return end
+        once = true
+        client:run(function(tasks)
+          for _ = 1, 3 do tasks:spawn(function() client.users:get "inner" end) end
+        end)
+      end })
+      local function outer()
+        local response = {}
+        local value, err = client.users:get("outer", { response = response })
+        assert.is_nil(value)
+        assert.equal("n1", err.message)
+        assert.equal("/tenants/users/outer", err.path)
+        assert.equal(404, response.status)
+      end
+      if in_task then
+        client:run(function() coroutine.wrap(outer)() end)
+      else
+        outer()
+      end
+      assert.equal(4, server:count())
+    end
+  end)
+
   it("may close the client", function()
     start({ { body = "[]" } }, { on_event = function() client:close() end })
     local value, err = client.users:roles("u1")

@@ -357,11 +357,17 @@ describe("an outage", function()
   end)
 
   it("does not count what the server asks to send again", function()
-    start({ SOON }, { max_retries = 1, max_in_flight = 200 })
+    local answers = {}
+    for i = 1, 400 do answers[i] = SOON end
+    answers[401] = { status = 500 }
+    start(answers, { max_retries = 1, max_in_flight = 200 })
     client:run(function(tasks)
       for i = 1, 200 do tasks:spawn(function() client.users:roles("u" .. i) end) end
     end)
     assert.equal(400, server:count())
+    local _, err = client.users:roles("u1")
+    assert.equal(500, err.status)
+    assert.equal(2, err.attempts)
   end)
 
   it("that is over lets the budget grow again, by successes", function()

@@ -24,12 +24,16 @@ local function paths()
 end
 
 describe("cancel", function()
-  local late, hanging = { { hang = true } }, nil
+  local late, hanging, began = { { hang = true } }, nil, nil
 
   before_each(function()
     start({ answers = late }, { max_in_flight = 4, max_retries = 0 })
     hanging = function() return client.users:roles "hangs" end
+    began = raw.now()
   end)
+
+  -- A call that was not cancelled takes 30 seconds.
+  after_each(function() assert.is_true(raw.now() - began < 15) end)
 
   local function assert_cancelled(err)
     assert.equal("cancelled", err.kind)
@@ -197,6 +201,23 @@ describe("cancel", function()
       local task
       task = tasks:spawn(function()
         tasks:cancel(task)
+        client.users:roles("u1", nil, { timeout = 0.02 })
+        return "not reached"
+      end)
+      local value, err = tasks:wait(task)
+      assert.is_nil(value)
+      assert_cancelled(err)
+    end)
+    assert.equal(0, server:count())
+  end)
+
+  it("of a task that waits in a callback of C takes effect at its next call", function()
+    client:run(function(tasks)
+      local task
+      task = tasks:spawn(function()
+        local _ = ("x"):gsub("x", function()
+          tasks:wait(tasks:spawn(function() tasks:cancel(task) end))
+        end)
         client.users:roles("u1", nil, { timeout = 0.02 })
         return "not reached"
       end)
