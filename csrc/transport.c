@@ -264,7 +264,7 @@ static CURLcode set_policy(CURL *handle, const struct cs_transport_settings *set
   if (settings->proxy) SET(CURLOPT_PROXY, settings->proxy);
   if (settings->no_proxy) SET(CURLOPT_NOPROXY, settings->no_proxy);
 #if LIBCURL_VERSION_NUM >= 0x075700
-  /* Else a name server that hangs holds up timeouts, cancelling and closing. A libcurl that
+  /* Else a name server that hangs holds up timeouts, cancelling, closing. A libcurl that
      is older than its headers does not know it, and works as it did. */
   (void)curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);
 #endif
