@@ -131,6 +131,7 @@ static int prepare(lua_State *L) {
   if (has_options) cs_options_read_call(L, call->row->call, options + 1, &merged);
   request->timeout = merged.timeout;
   request->total_timeout = merged.total_timeout;
+  request->max_retry_wait = merged.max_retry_wait;
   request->max_retries = merged.max_retries;
   request->verb = row->verb;
   request->repeat = row->repeat;

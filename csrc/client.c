@@ -155,7 +155,6 @@ static void open_engine(lua_State *L, struct cs_client *client,
                   .max_response_bytes = (size_t)options->max_response_bytes},
     .max_in_flight = options->max_in_flight,
     .rate = options->rate,
-    .max_retry_wait = options->max_retry_wait,
     .events = client->has_on_event,
   };
   client->base = strdup(options->base_url);
@@ -272,4 +271,42 @@ void cs_client_tell(lua_State *L, int index, struct cs_client *client) {
     client->telling = false;
     if (status != LUA_OK) (void)lua_error(L);
   }
+}
+
+/* ---- Pace ---- */
+
+static struct cs_pace *pace_of(lua_State *L) {
+  struct cs_client *client = cs_client_check(L, 1);
+  if (!client->engine) (void)luaL_error(L, "the client has been collected");
+  return cs_engine_pace(client->engine);
+}
+
+static void push_pace(lua_State *L, const struct cs_pace *pace, enum cs_class class) {
+  double now = cs_engine_now();
+  double rate = cs_pace_rate(pace, class, now);
+  if (rate > 0) {
+    lua_pushnumber(L, rate);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_pushnumber(L, cs_pace_delay(pace, class, now));
+}
+
+int cs_client_pace(lua_State *L) {
+  const struct cs_pace *pace = pace_of(L);
+  push_pace(L, pace, CS_WRITES);
+  push_pace(L, pace, CS_READS);
+  return 4;
+}
+
+int cs_client_set_pace(lua_State *L) {
+  static const enum cs_class classes[] = {CS_WRITES, CS_READS};
+  struct cs_pace *pace = pace_of(L);
+  for (int i = 0; i < CS_CLASSES; i++) {
+    if (lua_isnoneornil(L, 2 + i)) continue;
+    double rate = (double)luaL_checknumber(L, 2 + i);
+    luaL_argcheck(L, rate > 0, 2 + i, "more than 0 expected");
+    cs_pace_lower(pace, classes[i], rate, cs_engine_now());
+  }
+  return 0;
 }

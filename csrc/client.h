@@ -39,6 +39,15 @@ struct cs_client *cs_client_check(lua_State *L, int index);
 /* Pushes the table of members of the client at `index`. */
 void cs_client_push_members(lua_State *L, int index);
 
+/* Lua: core.pace(client) -> write_rate or nil, write_wait, read_rate or nil, read_wait:
+   starts a second that the service's refusals have taught, and seconds until the next
+   start is allowed. */
+int cs_client_pace(lua_State *L);
+
+/* Lua: core.set_pace(client, write_rate or nil, read_rate or nil): rates learned earlier
+   to start from, where they are lower than the present ones. */
+int cs_client_set_pace(lua_State *L);
+
 /* Calls on_event for each event that the engine has recorded; raises what that raises. */
 void cs_client_tell(lua_State *L, int index, struct cs_client *client);
 

@@ -69,10 +69,9 @@ static int core_operations(lua_State *L) {
 int luaopen_cipherscale_core(lua_State *L);
 
 int luaopen_cipherscale_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"new", cs_client_new},
-                                       {"operations", core_operations},
-                                       {"error", cs_error_new},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+    {"new", cs_client_new},   {"operations", core_operations},  {"error", cs_error_new},
+    {"pace", cs_client_pace}, {"set_pace", cs_client_set_pace}, {NULL, NULL}};
   luaL_checkversion(L);
   if (cs_transport_global_init() != CS_OK)
     return luaL_error(L, "libcurl cannot be initialised");

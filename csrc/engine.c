@@ -12,14 +12,13 @@
 
 #include "forked.h"
 #include "list.h"
-#include "pace.h"
 #include "retry.h"
+#include "turns.h"
 
 enum {
   MAX_URL_BYTES = 64 * 1024,
   MAX_BODY_BYTES = 16 * 1024 * 1024,
-  MAX_READY = 64, /* sockets handled after one wait */
-  MAX_EVENTS = 1024
+  MAX_READY = 64 /* sockets handled after one wait */
 };
 
 struct cs_engine {
@@ -30,12 +29,11 @@ struct cs_engine {
   struct cs_transport *transport;
   struct cs_poller poller;
   double timer; /* when libcurl wants to be called: negative for never, 0 for at once */
-  struct cs_list idle, held, queued, active, waiting, done;
-  struct cs_pace pace;
+  struct cs_list idle, held, active, waiting, done;
+  struct cs_turns turns; /* and the queued ones */
+  struct cs_events events;
   int budget;
   uint64_t random;
-  struct cs_event *events; /* ring, allocated when settings.events */
-  int first_event, event_count;
 };
 
 double cs_engine_now(void) {
@@ -101,17 +99,14 @@ struct cs_engine *cs_engine_new(const struct cs_engine_settings *settings) {
   engine->timer = -1;
   engine->budget = CS_RETRY_BUDGET;
   engine->random = seed(engine);
-  cs_pace_init(&engine->pace, settings->rate);
+  cs_pace_init(&engine->turns.pace, settings->rate);
   cs_poller_init(&engine->poller);
   engine->settings.transport.poller = &engine->poller;
   engine->transport = cs_transport_new(&engine->settings.transport);
   engine->settings.transport = (struct cs_transport_settings){0}; /* not ours to keep */
   bool ready =
     engine->transport && cs_poller_open(&engine->poller) == CS_OK && open_multi(engine);
-  if (ready && settings->events) {
-    engine->events = calloc(MAX_EVENTS, sizeof *engine->events);
-    ready = engine->events != NULL;
-  }
+  if (ready && settings->events) ready = cs_events_open(&engine->events) == CS_OK;
   if (!ready) {
     cs_engine_free(engine);
     return NULL;
@@ -170,15 +165,24 @@ static void end(struct cs_engine *engine, struct cs_request *request, enum cs_ki
   finish(engine, request, kind, text);
 }
 
+/* The next request that is submitted and not done; NULL for none. */
+static struct cs_request *any_pending(const struct cs_engine *engine) {
+  const struct cs_list *const lists[] = {&engine->turns.queued[CS_READS],
+                                         &engine->turns.queued[CS_WRITES],
+                                         &engine->active, &engine->waiting};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    if (lists[i]->first) return lists[i]->first;
+  }
+  return NULL;
+}
+
 void cs_engine_close(struct cs_engine *engine) {
   if (engine->closed) return;
   engine->closed = true;
   if (cs_forked(&engine->mark)) return;
-  struct cs_list *lists[] = {&engine->queued, &engine->active, &engine->waiting};
-  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-    while (lists[i]->first)
-      end(engine, lists[i]->first, CS_CLOSED, "the client was closed");
-  }
+  struct cs_request *pending;
+  while ((pending = any_pending(engine)))
+    end(engine, pending, CS_CLOSED, "the client was closed");
   free_list(&engine->idle);
   if (engine->multi) (void)curl_multi_cleanup(engine->multi);
   engine->multi = NULL;
@@ -194,7 +198,7 @@ void cs_engine_free(struct cs_engine *engine) {
   free_list(&engine->done);
   cs_poller_close(&engine->poller);
   cs_transport_free(engine->transport);
-  free(engine->events);
+  cs_events_close(&engine->events);
   cs_fork_mark_clear(&engine->mark);
   free(engine);
 }
@@ -236,7 +240,7 @@ void cs_engine_give(struct cs_engine *engine, struct cs_request *request) {
 }
 
 static void begin(struct cs_request *request) {
-  request->attempts = 0;
+  request->attempts = request->refusals = 0;
   request->lost = request->repeated = request->truncated = request->ambiguous = false;
   request->sent = request->fresh = false;
   forget_answer(request);
@@ -256,7 +260,7 @@ void cs_engine_submit(struct cs_engine *engine, struct cs_request *request) {
     finish(engine, request, CS_CLOSED, "the client was closed");
     return;
   }
-  cs_list_move(&engine->queued, request);
+  cs_turns_queue(&engine->turns, request, request->submitted);
 }
 
 bool cs_engine_is_done(const struct cs_engine *engine, const struct cs_request *request) {
@@ -275,15 +279,19 @@ struct cs_request *cs_engine_next_done(struct cs_engine *engine) {
 }
 
 void cs_engine_cancel(struct cs_engine *engine, struct cs_request *request) {
-  bool pending = request->list == &engine->queued || request->list == &engine->active ||
-                 request->list == &engine->waiting;
+  bool pending = request->list && request->list != &engine->idle &&
+                 request->list != &engine->held && request->list != &engine->done;
   if (!pending || cs_forked(&engine->mark)) return;
   end(engine, request, CS_CANCELLED, "the call was cancelled");
 }
 
 struct cs_request *cs_engine_find(const struct cs_engine *engine, const void *waiter) {
-  const struct cs_list *const lists[] = {&engine->held, &engine->queued, &engine->active,
-                                         &engine->waiting, &engine->done};
+  const struct cs_list *const lists[] = {&engine->held,
+                                         &engine->turns.queued[CS_READS],
+                                         &engine->turns.queued[CS_WRITES],
+                                         &engine->active,
+                                         &engine->waiting,
+                                         &engine->done};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
     for (struct cs_request *request = lists[i]->first; request; request = request->next) {
       if (request->waiter == waiter) return request;
@@ -293,51 +301,29 @@ struct cs_request *cs_engine_find(const struct cs_engine *engine, const void *wa
 }
 
 int cs_engine_in_use(const struct cs_engine *engine) {
-  return engine->held.count + engine->queued.count + engine->active.count +
+  return engine->held.count + engine->turns.queued[CS_READS].count +
+         engine->turns.queued[CS_WRITES].count + engine->active.count +
          engine->waiting.count + engine->done.count;
-}
-
-/* ---- Events ---- */
-
-/* When nobody fetches them, the oldest give way. */
-static void record(struct cs_engine *engine, const struct cs_request *request,
-                   double elapsed, const struct cs_decision *decision) {
-  if (!engine->events || request->silent) return;
-  if (engine->event_count == MAX_EVENTS) {
-    engine->first_event = (engine->first_event + 1) % MAX_EVENTS;
-    engine->event_count--;
-  }
-  int slot = (engine->first_event + engine->event_count++) % MAX_EVENTS;
-  engine->events[slot] = (struct cs_event){
-    .operation = request->operation,
-    .status = request->head_complete ? request->status : 0,
-    .kind = request->failure.kind,
-    .attempt = request->attempts,
-    .elapsed = elapsed,
-    .again = decision->again,
-    .delay = decision->delay,
-    .reason = decision->reason,
-  };
-}
-
-bool cs_engine_next_event(struct cs_engine *engine, struct cs_event *event) {
-  if (engine->event_count == 0) return false;
-  *event = engine->events[engine->first_event];
-  engine->first_event = (engine->first_event + 1) % MAX_EVENTS;
-  engine->event_count--;
-  return true;
 }
 
 /* ---- Attempts ---- */
 
-static double deadline(const struct cs_request *request) {
-  return request->submitted + request->total_timeout;
+bool cs_engine_next_event(struct cs_engine *engine, struct cs_event *event) {
+  return cs_events_next(&engine->events, event);
+}
+
+struct cs_pace *cs_engine_pace(struct cs_engine *engine) {
+  return &engine->turns.pace;
 }
 
 /* One attempt has ended with libcurl's code: done, or again. */
 static void settle(struct cs_engine *engine, struct cs_request *request, int code) {
   double now = cs_engine_now();
+  double random = next_random(engine);
   enum cs_outcome outcome = cs_transport_finish(request, code);
+  double slowed = 0;
+  if (outcome == CS_ANSWERED)
+    slowed = cs_turns_answered(&engine->turns, request, now, random);
   struct cs_attempt attempt = {
     .repeat = request->repeat,
     .outcome = outcome,
@@ -345,10 +331,13 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
     .permanent = request->failure.permanent,
     .retry_after = request->retry_after,
     .attempts = request->attempts,
+    .refusals = request->refusals,
+    .pause = cs_pace_pause(&engine->turns.pace, cs_class_of(request), now),
+    .shut = cs_pace_shut(&engine->turns.pace, cs_class_of(request), now),
     .max_retries = request->max_retries,
-    .max_retry_wait = engine->settings.max_retry_wait,
-    .remaining = deadline(request) - now,
-    .random = next_random(engine),
+    .max_retry_wait = request->max_retry_wait,
+    .remaining = request->deadline - now,
+    .random = random,
     .budget = engine->budget,
   };
   struct cs_decision decision = cs_retry_decide(&attempt);
@@ -359,12 +348,17 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
     request->failure.kind = CS_NO_FAILURE;
     decision = (struct cs_decision){.reason = "a repeat met its own work"};
   }
-  record(engine, request, now - request->attempt_started, &decision);
+  cs_events_record(&engine->events, request, now - request->attempt_started, &decision,
+                   slowed);
   request->lost = request->lost || decision.lost;
   if (decision.again) {
     /* Where one kept connection was dead, others are: all, after a restart there. */
     request->fresh = outcome == CS_STALE || outcome == CS_LOST;
-    if (!decision.throttled) engine->budget -= CS_RETRY_COST;
+    if (decision.throttled) {
+      request->refusals++;
+    } else {
+      engine->budget -= CS_RETRY_COST;
+    }
     request->due = now + decision.delay;
     cs_list_move_by_due(&engine->waiting, request);
     return;
@@ -377,39 +371,40 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
 }
 
 static void start(struct cs_engine *engine, struct cs_request *request, double now) {
-  double left = deadline(request) - now;
+  cs_turns_start(&engine->turns, request, now);
+  double left = request->deadline - now;
   double timeout = request->timeout < left ? request->timeout : left;
   cs_list_move(&engine->active, request);
   request->attempts++;
   request->attempt_started = now;
-  cs_pace_start(&engine->pace, now);
   if (cs_transport_prepare(engine->transport, request, timeout) != CS_OK ||
       curl_multi_add_handle(engine->multi, request->handle) != CURLM_OK)
     settle(engine, request, CURLE_OUT_OF_MEMORY);
 }
 
-static void end_overdue(struct cs_engine *engine, struct cs_list *list, double now) {
-  struct cs_request *next;
-  for (struct cs_request *request = list->first; request; request = next) {
-    next = request->next;
-    if (deadline(request) <= now)
-      end(engine, request, CS_TIMEOUT,
-          request->attempts == 0 ? "total_timeout passed before it could be sent"
-                                 : "total_timeout passed before it could be sent again");
+static void end_hopeless(struct cs_engine *engine, double now) {
+  struct cs_request *request;
+  enum cs_kind kind;
+  while ((request = cs_turns_hopeless(&engine->turns, now, &kind))) {
+    double told = cs_pace_told(&engine->turns.pace, cs_class_of(request), now);
+    if (kind == CS_TIMEOUT) {
+      end(engine, request, kind, "total_timeout passed before it could be sent again");
+    } else {
+      end(engine, request, kind,
+          "the service asked to wait for longer than max_retry_wait");
+      request->retry_after = told;
+    }
   }
 }
 
 static void start_what_may(struct cs_engine *engine, double now) {
-  while (engine->waiting.first && engine->waiting.first->due <= now) {
-    /* Those that waited go before those that never started. */
-    cs_list_move_before(&engine->queued, engine->queued.first, engine->waiting.first);
-  }
-  if (!engine->queued.first) return;
-  end_overdue(engine, &engine->queued, now);
-  while (engine->queued.first && engine->active.count < engine->settings.max_in_flight &&
-         cs_pace_delay(&engine->pace, now) <= 0) {
-    start(engine, engine->queued.first, now);
-  }
+  while (engine->waiting.first && engine->waiting.first->due <= now)
+    cs_turns_queue(&engine->turns, engine->waiting.first, now);
+  struct cs_request *request;
+  end_hopeless(engine, now);
+  while (engine->active.count < engine->settings.max_in_flight &&
+         (request = cs_turns_next(&engine->turns, now)))
+    start(engine, request, now);
 }
 
 /* ---- The driver ---- */
@@ -451,12 +446,8 @@ static double quiet_time(const struct cs_engine *engine, double seconds) {
   double now = cs_engine_now();
   if (engine->timer >= 0) earlier(&seconds, engine->timer - now);
   if (engine->waiting.first) earlier(&seconds, engine->waiting.first->due - now);
-  if (engine->queued.first) {
-    if (engine->active.count < engine->settings.max_in_flight)
-      earlier(&seconds, cs_pace_delay(&engine->pace, now));
-    earlier(&seconds, deadline(engine->queued.first) - now);
-  }
-  return seconds;
+  bool room = engine->active.count < engine->settings.max_in_flight;
+  return cs_turns_quiet(&engine->turns, now, room, seconds);
 }
 
 static int curl_mask(int mask) {
@@ -467,22 +458,20 @@ static int curl_mask(int mask) {
 
 /* What a child after fork inherits is the parent's to answer; libcurl is not touched. */
 static void end_in_child(struct cs_engine *engine) {
-  struct cs_list *lists[] = {&engine->queued, &engine->active, &engine->waiting};
-  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-    while (lists[i]->first)
-      finish(engine, lists[i]->first, CS_CLOSED, "the client belongs to another process");
-  }
+  struct cs_request *pending;
+  while ((pending = any_pending(engine)))
+    finish(engine, pending, CS_CLOSED, "the client belongs to another process");
 }
 
 void cs_engine_step(struct cs_engine *engine, double seconds) {
   if (cs_forked(&engine->mark)) end_in_child(engine);
   if (!cs_engine_usable(engine)) return;
   /* What was done before is the caller's knowledge, and no reason to be quick. */
-  int done = engine->done.count, events = engine->event_count;
+  int done = engine->done.count, events = engine->events.count;
   start_what_may(engine, cs_engine_now());
   run_timer(engine);
   collect_ended(engine);
-  bool news = engine->done.count > done || engine->event_count > events;
+  bool news = engine->done.count > done || engine->events.count > events;
   struct cs_poller_event ready[MAX_READY];
   int n = cs_poller_wait(&engine->poller, news ? 0 : quiet_time(engine, seconds), ready,
                          MAX_READY);

@@ -12,6 +12,8 @@
 #ifndef CS_ENGINE_H
 #define CS_ENGINE_H
 
+#include "events.h"
+#include "pace.h"
 #include "request.h"
 #include "transport.h"
 
@@ -22,21 +24,8 @@ struct cs_engine;
 struct cs_engine_settings {
   struct cs_transport_settings transport; /* `poller` is filled in by the engine */
   int max_in_flight;
-  double rate;           /* starts a second; 0 for no bound */
-  double max_retry_wait; /* seconds */
-  bool events;           /* keep a record of each attempt for cs_engine_next_event */
-};
-
-/* One attempt that ended. */
-struct cs_event {
-  int operation;
-  long status; /* 0 when there was no answer */
-  enum cs_kind kind;
-  int attempt;
-  double elapsed; /* seconds */
-  bool again;
-  double delay; /* seconds before the next attempt */
-  const char *reason;
+  double rate; /* starts a second; 0 for no bound */
+  bool events; /* keep a record of each attempt for cs_engine_next_event */
 };
 
 /* NULL when memory or descriptors are short. */
@@ -82,6 +71,9 @@ struct cs_request *cs_engine_find(const struct cs_engine *engine, const void *wa
 
 /* The oldest event, removed; false when there is none. */
 bool cs_engine_next_event(struct cs_engine *engine, struct cs_event *event);
+
+/* What is known of the service's limits. */
+struct cs_pace *cs_engine_pace(struct cs_engine *engine);
 
 /* How many requests are on any list but idle. */
 int cs_engine_in_use(const struct cs_engine *engine);

@@ -34,7 +34,13 @@ static const char *const http_versions[] = {"1.1", "2", NULL};
      .type = CS_NUMBER, \
      RANGE(0.001, 1e6), \
      at(total_timeout), \
-     .doc = "Seconds for a call with all its retries and waits."}, \
+     .doc = \
+       "Seconds for a call, from its first start, with all its retries and waits."}, \
+    {.name = "max_retry_wait", \
+     .type = CS_NUMBER, \
+     RANGE(0, 86400), \
+     at(max_retry_wait), \
+     .doc = "The longest Retry-After that is waited for, in seconds."}, \
   { \
     .name = "max_retries", .type = CS_INTEGER, RANGE(0, 100), at(max_retries), \
     .doc = "Attempts after the first." \
@@ -54,7 +60,6 @@ static const struct cs_field client_options[] = {
   {.name = "api_key_file", .type = CS_ID, AT(api_key_file)},
   {.name = "base_url", .type = CS_ID, AT(base_url)},
   {.name = "connect_timeout", .type = CS_NUMBER, RANGE(0.001, 1e6), AT(connect_timeout)},
-  {.name = "max_retry_wait", .type = CS_NUMBER, RANGE(0, 1e6), AT(max_retry_wait)},
   {.name = "rate", .type = CS_NUMBER, RANGE(0.0001, 1e6), AT(rate)},
   {.name = "max_in_flight", .type = CS_INTEGER, RANGE(1, 1000), AT(max_in_flight)},
   {.name = "max_response_bytes",
@@ -78,9 +83,8 @@ static const struct cs_field client_options[] = {
 #undef IN_CLIENT
 
 static const struct cs_options defaults = {
-  .call = {.timeout = 30, .total_timeout = 300, .max_retries = 3},
+  .call = {.timeout = 30, .total_timeout = 300, .max_retry_wait = 120, .max_retries = 3},
   .connect_timeout = 10,
-  .max_retry_wait = 120,
   .max_in_flight = 32,
   .max_response_bytes = 16 * 1024 * 1024,
 };

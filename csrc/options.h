@@ -15,14 +15,14 @@
 
 /* What a call can override. */
 struct cs_call_options {
-  double timeout, total_timeout; /* seconds */
+  double timeout, total_timeout, max_retry_wait; /* seconds */
   int max_retries;
 };
 
 struct cs_options {
-  struct cs_call_options call;            /* the defaults of calls */
-  double connect_timeout, max_retry_wait; /* seconds */
-  double rate;                            /* starts a second; 0 for no bound */
+  struct cs_call_options call; /* the defaults of calls */
+  double connect_timeout;      /* seconds */
+  double rate;                 /* starts a second; 0 for no bound */
   int max_in_flight, max_response_bytes;
   bool read_only, http2, loopback;
   const char *api_key, *base_url; /* resolved and checked */

@@ -2,22 +2,195 @@
 /* See pace.h. */
 #include "pace.h"
 
+#include <float.h>
+
 /* Sleeps end up to some milliseconds late; that much may be caught up, or a high rate
    would never be reached. */
 static const double catch_up = 0.005;
 
+static const double share = 0.9; /* of the refused rate, after a fall */
+static const double lowest = 1.0 / 30, highest = 1e9; /* starts a second */
+static const double climb = 30, minute = 60; /* seconds to the refused rate, and beyond */
+static const double beyond = 0.05; /* of the refused rate, in the first minute */
+static const double slowly = 2; /* starts at least, for what counts as a second there */
+static const double trial = 2, trial_size = 10; /* seconds and starts before doubling */
+static const int large = 100;     /* deliveries: a burst of that many is no mere store */
+static const double rounding = 2; /* seconds that a whole number, or a date, may be off */
+static const double wait_base = 0.5, wait_cap = 8; /* seconds of our own */
+static const double shortest_window = 1;           /* seconds: few limit by less */
+static const double longest_told = 3600;           /* seconds, where nobody would wait */
+
+static double least(double a, double b) { return a < b ? a : b; }
+static double most(double a, double b) { return a > b ? a : b; }
+
 void cs_pace_init(struct cs_pace *pace, double rate) {
-  pace->rate = rate;
-  pace->next = 0;
+  *pace = (struct cs_pace){.rate = rate};
+  for (int i = 0; i < CS_CLASSES; i++) pace->limits[i].fell = -DBL_MAX;
 }
 
-double cs_pace_delay(const struct cs_pace *pace, double now) {
-  if (pace->rate <= 0 || pace->next <= now) return 0;
-  return pace->next - now;
+/* ---- What was delivered ---- */
+
+static void note(struct cs_pace_history *history, double now, double slot) {
+  int i = history->newest;
+  if (history->used > 0 && now - history->begun[i] < slot) {
+    history->count[i]++;
+    return;
+  }
+  i = (i + 1) % CS_PACE_SLOTS;
+  history->begun[i] = now;
+  history->count[i] = 1;
+  history->newest = i;
+  if (history->used < CS_PACE_SLOTS) history->used++;
 }
 
-void cs_pace_start(struct cs_pace *pace, double now) {
-  if (pace->rate <= 0) return;
-  double from = pace->next > now - catch_up ? pace->next : now - catch_up;
-  pace->next = from + 1 / pace->rate;
+static int delivered(const struct cs_pace_history *history) {
+  int sum = 0;
+  for (int i = 0; i < history->used; i++)
+    sum += history->count[(history->newest + CS_PACE_SLOTS - i) % CS_PACE_SLOTS];
+  return sum;
+}
+
+/* Deliveries a second in the best stretch up to now, which counts as no shorter than
+   `shortest`, and to which the seconds belong that the server stays closed. */
+static double measure(const struct cs_pace_history *history, double now, double closed,
+                      double shortest) {
+  double best = 0, sum = 0;
+  for (int i = 0; i < history->used; i++) {
+    int slot = (history->newest + CS_PACE_SLOTS - i) % CS_PACE_SLOTS;
+    sum += history->count[slot];
+    best = most(best, sum / most(shortest, now - history->begun[slot] + closed));
+  }
+  return best;
+}
+
+void cs_pace_delivered(struct cs_pace *pace, enum cs_class class, double started,
+                       double now) {
+  struct cs_pace_limit *limit = &pace->limits[class];
+  if (started < limit->fell) return;
+  if (limit->ceiling > 0 && limit->history.used == 0)
+    limit->closure = most(limit->closure, now - limit->shut);
+  note(&limit->history, now, most(limit->closure, shortest_window) / 16);
+}
+
+/* ---- The rate ---- */
+
+/* No exp2: that would need the host to be linked with libm. Straight between powers. */
+static double doubled(double value, double times) {
+  for (; times >= 1 && value < highest; times--) value += value;
+  return value * (1 + least(times, 1));
+}
+
+static double rate_of(const struct cs_pace_limit *limit, double now) {
+  if (limit->ceiling <= 0) return 0;
+  double t = most(now - limit->since, 0);
+  if (!limit->proved) {
+    double tried = most(most(trial, limit->closure), trial_size / limit->low);
+    return t < tried ? limit->low : doubled(limit->low, (t - tried) / tried);
+  }
+  double unit = most(1, slowly / limit->ceiling);
+  t /= unit;
+  if (t < climb) {
+    double left = 1 - t / climb;
+    return limit->ceiling - (limit->ceiling - limit->low) * left * left * left;
+  }
+  t = (t - climb) / minute;
+  return limit->ceiling * (1 + beyond * t * most(t, 1));
+}
+
+double cs_pace_rate(const struct cs_pace *pace, enum cs_class class, double now) {
+  return rate_of(&pace->limits[class], now);
+}
+
+double cs_pace_pause(const struct cs_pace *pace, enum cs_class class, double now) {
+  return most(pace->limits[class].since - now, 0);
+}
+
+double cs_pace_shut(const struct cs_pace *pace, enum cs_class class, double now) {
+  const struct cs_pace_limit *limit = &pace->limits[class];
+  return limit->fell >= 0 && limit->history.used == 0 ? now - limit->shut : 0;
+}
+
+double cs_pace_told(const struct cs_pace *pace, enum cs_class class, double now) {
+  return most(pace->limits[class].told - now, 0);
+}
+
+double cs_pace_delay(const struct cs_pace *pace, enum cs_class class, double now) {
+  double until = pace->limits[class].next;
+  if (pace->rate > 0) until = most(until, pace->next);
+  return until > now ? until - now : 0;
+}
+
+static void space(double *next, double now, double gap) {
+  *next = most(*next, now - catch_up) + gap;
+}
+
+void cs_pace_start(struct cs_pace *pace, enum cs_class class, double now) {
+  struct cs_pace_limit *limit = &pace->limits[class];
+  if (pace->rate > 0) space(&pace->next, now, 1 / pace->rate);
+  double rate = rate_of(limit, now);
+  if (rate > 0) space(&limit->next, now, 1 / rate);
+  if (limit->alone) limit->next = most(limit->next, now + 2 * limit->round_trip);
+  limit->alone = false;
+}
+
+void cs_pace_lower(struct cs_pace *pace, enum cs_class class, double rate, double now) {
+  struct cs_pace_limit *limit = &pace->limits[class];
+  double present = rate_of(limit, now);
+  rate = most(rate, lowest);
+  if (present > 0 && present <= rate) return;
+  limit->low = limit->ceiling = rate;
+  limit->since = now;
+  limit->proved = true;
+}
+
+/* ---- Refusals ---- */
+
+static void wait_until(struct cs_pace_limit *limit, double time) {
+  limit->next = limit->since = most(limit->next, time);
+  limit->alone = true;
+}
+
+/* How long we wait: what the server said, or twice as long as before when that was too
+   short; our own steps when it said nothing. */
+static double wait_of(const struct cs_pace_limit *limit, const struct cs_refusal *refusal,
+                      double said) {
+  double wait = doubled(said > 0 ? said : wait_base, limit->in_a_row);
+  if (said <= 0) return least(wait, wait_cap) * (1 + refusal->random) / 2;
+  return most(said, least(wait, least(wait_cap, refusal->longest)));
+}
+
+/* The new rate, from what was delivered since the last fall. A number of whole seconds
+   was rounded up; another one is exact. */
+static void fall(struct cs_pace_limit *limit, double said, double now) {
+  bool exact = said > 0 && said != (double)(long)said;
+  double closed = exact ? said : most(said - rounding, 0);
+  double shortest = most(limit->closure, exact ? closed : shortest_window);
+  double rate = measure(&limit->history, now, closed, shortest), present;
+  present = rate_of(limit, now);
+  limit->proved = present > 0 ? rate > present / 2 : delivered(&limit->history) >= large;
+  if (present > 0) rate = least(rate, present);
+  limit->ceiling = most(rate, lowest);
+  limit->low = most(rate * share, lowest);
+  limit->closure = exact ? closed : most(closed, shortest_window);
+  limit->history.used = 0;
+}
+
+bool cs_pace_refused(struct cs_pace *pace, enum cs_class class,
+                     const struct cs_refusal *refusal, double now) {
+  struct cs_pace_limit *limit = &pace->limits[class];
+  double said = most(refusal->retry_after, 0);
+  said = least(said, most(refusal->longest, longest_told));
+  limit->told = most(limit->told, now + said);
+  if (refusal->started < limit->fell) {
+    if (said > 0) wait_until(limit, now + said);
+    return false;
+  }
+  bool fresh = limit->history.used > 0, first = limit->fell < 0;
+  limit->in_a_row = fresh || first ? 0 : limit->in_a_row + 1;
+  if (limit->in_a_row == 0) limit->shut = now;
+  if (fresh) fall(limit, said, now);
+  limit->fell = now;
+  limit->round_trip = least(now - refusal->started, 1);
+  wait_until(limit, now + wait_of(limit, refusal, said));
+  return fresh;
 }

@@ -66,7 +66,7 @@ struct cs_request {
   struct cs_buffer url;
   struct cs_buffer body;
   bool has_body;
-  double timeout, total_timeout;
+  double timeout, total_timeout, max_retry_wait;
   int max_retries;
 
   /* This attempt. */
@@ -84,11 +84,14 @@ struct cs_request {
 
   /* The call. */
   int attempts;
+  int refusals;   /* attempts that were answered 429, or 503 with Retry-After */
   bool lost;      /* some attempt may have done the work without our seeing it */
   bool repeated;  /* success, because a repeat met the settled status */
   bool truncated; /* a change was answered 2xx, but not to the end */
   bool ambiguous;
   double submitted, due, elapsed;
+  double queued;      /* when it began to wait for its turn */
+  double deadline;    /* of the call, moved on by each wait for a turn */
   double retry_after; /* seconds the server asked for; negative when it did not */
   struct cs_failure failure;
 

@@ -4,13 +4,15 @@
 
 #include <stddef.h>
 
+static const double rounding = 1e-6; /* seconds: sums of times are not exact */
 static const double backoff_base = 0.5, backoff_cap = 8.0; /* seconds */
 
 /* Full jitter: a uniform share of the exponential step, so that many clients that failed
    together do not come back together. */
 static double backoff(const struct cs_attempt *attempt) {
   double step = backoff_base;
-  for (int i = 1; i < attempt->attempts && step < backoff_cap; i++) step += step;
+  int counted = attempt->attempts - attempt->refusals;
+  for (int i = 1; i < counted && step < backoff_cap; i++) step += step;
   if (step > backoff_cap) step = backoff_cap;
   return step * attempt->random;
 }
@@ -19,23 +21,23 @@ static struct cs_decision stop(const char *reason) {
   return (struct cs_decision){.reason = reason};
 }
 
+bool cs_retry_throttled(long status, double retry_after) {
+  return status == 429 || (status == 503 && retry_after >= 0);
+}
+
 static struct cs_decision decide_status(const struct cs_attempt *attempt) {
-  bool asked = attempt->retry_after >= 0;
-  switch (attempt->status) {
-  case 429:
+  if (cs_retry_throttled(attempt->status, attempt->retry_after)) {
+    bool asked = attempt->retry_after >= 0;
     return (struct cs_decision){.again = true,
                                 .throttled = true,
                                 .reason = asked ? "the server asked to wait"
                                                 : "the server limits the rate"};
-  case 503:
-    if (asked) {
-      return (struct cs_decision){
-        .again = true, .throttled = true, .reason = "the server asked to wait"};
-    }
-    break;
+  }
+  switch (attempt->status) {
   case 408:
   case 500:
   case 502:
+  case 503:
   case 504:
     break;
   default:
@@ -75,8 +77,8 @@ struct cs_decision cs_retry_decide(const struct cs_attempt *attempt) {
   if (attempt->permanent) return forbid(decision, "the same would happen again");
   if (decision.lost && attempt->repeat == CS_ONCE)
     return forbid(decision, "it may have been done, and must not be done twice");
-  if (attempt->attempts > attempt->max_retries)
-    return forbid(decision, "max_retries reached");
+  int counted = decision.throttled ? 1 : attempt->attempts - attempt->refusals;
+  if (counted > attempt->max_retries) return forbid(decision, "max_retries reached");
   if (!decision.throttled && attempt->budget < CS_RETRY_COST)
     return forbid(decision, "the retry budget is spent");
 
@@ -87,6 +89,11 @@ struct cs_decision cs_retry_decide(const struct cs_attempt *attempt) {
   } else if (attempt->outcome != CS_STALE) {
     decision.delay = backoff(attempt);
   }
+  if (decision.throttled && decision.delay < attempt->pause)
+    decision.delay = attempt->pause;
+  if (decision.throttled &&
+      attempt->shut + decision.delay > attempt->max_retry_wait + rounding)
+    return forbid(decision, "refused for longer than max_retry_wait");
   if (decision.delay >= attempt->remaining)
     return forbid(decision, "total_timeout would pass first");
   return decision;

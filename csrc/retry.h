@@ -20,6 +20,9 @@ struct cs_attempt {
   bool permanent;     /* the failure would come back */
   double retry_after; /* seconds; negative when absent or not understood */
   int attempts;       /* made so far, this one included */
+  int refusals;       /* of the earlier ones; they do not count as retries */
+  double pause;       /* seconds that all such requests wait now, after a refusal */
+  double shut;        /* seconds since none of them has come through */
   int max_retries;
   double max_retry_wait; /* seconds */
   double remaining;      /* seconds until the call's total timeout */
@@ -36,6 +39,9 @@ struct cs_decision {
 };
 
 enum { CS_RETRY_BUDGET = 500, CS_RETRY_COST = 5 };
+
+/* Whether the server refuses for now: 429, or 503 with Retry-After. */
+bool cs_retry_throttled(long status, double retry_after);
 
 struct cs_decision cs_retry_decide(const struct cs_attempt *attempt);
 

@@ -72,6 +72,8 @@ build = {
         "csrc/buffer.c",
         "csrc/retry.c",
         "csrc/pace.c",
+        "csrc/turns.c",
+        "csrc/events.c",
         "csrc/poller.c",
         "csrc/forked.c",
         "csrc/transport.c",

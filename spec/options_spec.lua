@@ -39,7 +39,7 @@ describe("cipherscale.new", function()
   it("takes each option at the ends of its range", function()
     local accepted = {
       timeout = { 0.001, 1e6 }, connect_timeout = { 0.001, 1e6 }, total_timeout = { 0.001, 1e6 },
-      max_retries = { 0, 100 }, max_retry_wait = { 0, 1e6 }, rate = { 0.0001, 1e6 },
+      max_retries = { 0, 100 }, max_retry_wait = { 0, 86400 }, rate = { 0.0001, 1e6 },
       max_in_flight = { 1, 1000 }, max_response_bytes = { 1, 2147483647 },
       http_version = { "1.1", "2" }, ca_file = { "/a/file" }, ca_path = { "/a/path" },
       proxy = { "", "http://127.0.0.1:1" }, no_proxy = { "", "*" }, app = { "hr-sync/1.2" },
@@ -57,7 +57,7 @@ describe("cipherscale.new", function()
       timeout = { 0, 0.0009, -1, 1000001, 0 / 0, 1 / 0, -1 / 0 },
       connect_timeout = { 0, -1, 1000001 }, total_timeout = { 0, -1, 1000001 },
       max_retries = { -1, 101, 1.5, 2 ^ 53, 1 / 0, 0 / 0 },
-      max_retry_wait = { -0.001, 1000001, 0 / 0 }, rate = { 0, -1, 1000001, 0 / 0 },
+      max_retry_wait = { -0.001, 86401, 0 / 0 }, rate = { 0, -1, 1000001, 0 / 0 },
       max_in_flight = { 0, -1, 1001, 1.5, 2 ^ 32 + 1 },
       max_response_bytes = { 0, -1, 2147483648, 2 ^ 32 + 1, 2 ^ 64, 1.5 },
     }

@@ -10,7 +10,7 @@ local CLASSES = { "READ", "REPEATABLE", "ONCE" }
 local function attempt(changes)
   local result = {
     repeat_class = "READ", outcome = "answered", status = 0, permanent = false,
-    retry_after = -1, attempts = 1, max_retries = 3, max_retry_wait = 120, remaining = 300,
+    retry_after = -1, attempts = 1, max_retries = 3, max_retry_wait = 120, remaining = 300, refusals = 0, pause = 0, shut = 0,
     random = 0.5, budget = probe.retry_budget,
   }
   for name, value in pairs(changes) do
@@ -106,16 +106,36 @@ local function each_repeatable(check)
 end
 
 describe("max_retries", function()
-  it("is the number of attempts after the first, whatever happened", function()
+  local function throttled(case) return decide(case).throttled end
+
+  it("is the number of attempts after the first, whatever happened but refusals", function()
     each_repeatable(function(case, name)
+      if throttled(case) then return end
       for _, max in ipairs { 0, 1, 3, 100 } do
         for _, attempts in ipairs { max, max + 1 } do
-          if attempts > 0 then
-            local decision = decide(merge(case, { attempts = attempts, max_retries = max }))
-            assert.equal(attempts <= max, decision.again, ("%s: %d/%d"):format(name, attempts, max))
-            if attempts > max then assert.equal("max_retries reached", decision.reason) end
+          for _, refusals in ipairs { 0, 7 } do
+            if attempts > 0 then
+              local decision = decide(merge(case, { attempts = attempts + refusals,
+                refusals = refusals, max_retries = max }))
+              assert.equal(attempts <= max, decision.again,
+                ("%s: %d/%d"):format(name, attempts, max))
+              if attempts > max then assert.equal("max_retries reached", decision.reason) end
+            end
           end
         end
+      end
+    end)
+  end)
+
+  it("of 0 forbids to send again after a refusal; any other number does not", function()
+    each_repeatable(function(case, name)
+      if not throttled(case) then return end
+      for _, attempts in ipairs { 1, 2, 1000 } do
+        local refused = merge(case, { attempts = attempts, refusals = attempts - 1 })
+        assert.is_true(decide(merge(refused, { max_retries = 1 })).again, name)
+        local decision = decide(merge(refused, { max_retries = 0 }))
+        assert.is_false(decision.again, name)
+        assert.equal("max_retries reached", decision.reason)
       end
     end)
   end)
@@ -206,6 +226,19 @@ describe("the wait before another attempt", function()
     end
   end)
 
+  it("is the pause of all requests of the class, where that is longer", function()
+    for _, case in ipairs { { retry_after = 7 }, {}, { retry_after = 0 } } do
+      case.status, case.pause = 429, 10
+      assert.equal(10, decide(case).delay)
+      case.status, case.retry_after = 500, nil
+      assert.is_true(decide(case).delay < 1)
+    end
+  end)
+
+  it("does not grow with the refusals before it", function()
+    assert.equal(0.25, decide({ outcome = "lost", attempts = 9, refusals = 8 }).delay)
+  end)
+
   it("is the random one where 429 comes without Retry-After, or with 0", function()
     assert.equal(0.25, decide { status = 429 }.delay)
     assert.is_true(decide { status = 429, retry_after = 0 }.delay <= 0.25)
@@ -222,6 +255,16 @@ describe("a Retry-After beyond max_retry_wait", function()
         assert.equal(0, decision.delay)
       end
     end
+  end)
+
+  it("is also a series of refusals, while nothing else came through", function()
+    local case = { status = 429, retry_after = 10, max_retry_wait = 60 }
+    assert.is_true(decide(merge(case, { shut = 50 })).again)
+    local decision = decide(merge(case, { shut = 51 }))
+    assert.is_false(decision.again)
+    assert.equal("refused for longer than max_retry_wait", decision.reason)
+    assert.is_false(decide({ status = 429, pause = 8, shut = 113 }).again)
+    assert.is_true(decide({ status = 500, shut = 1000 }).again)
   end)
 
   it("is any at all where max_retry_wait is 0", function()

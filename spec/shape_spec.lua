@@ -409,7 +409,8 @@ describe("the options of a call", function()
   it("have types and ranges", function()
     for name, values in pairs {
       timeout = { 0, -1, 1e7, 0 / 0, "5", true }, total_timeout = { 0, -1, 1e7, {}, false },
-      max_retries = { -1, 101, 1.5, "3" }, response = { 1, true, "x", print, false },
+      max_retry_wait = { -1, 86401, 0 / 0, "5" }, max_retries = { -1, 101, 1.5, "3" },
+      response = { 1, true, "x", print, false },
     } do
       for _, value in ipairs(values) do
         contains("users.get: " .. name .. ": ", refusal(users.get, users, "u1", { [name] = value }))

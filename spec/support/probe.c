@@ -158,6 +158,9 @@ static int retry_decide(lua_State *L) {
     .permanent = boolean_field(L, "permanent"),
     .retry_after = number_field(L, "retry_after"),
     .attempts = (int)number_field(L, "attempts"),
+    .refusals = (int)number_field(L, "refusals"),
+    .pause = number_field(L, "pause"),
+    .shut = number_field(L, "shut"),
     .max_retries = (int)number_field(L, "max_retries"),
     .max_retry_wait = number_field(L, "max_retry_wait"),
     .remaining = number_field(L, "remaining"),
@@ -196,17 +199,68 @@ static int pace_new(lua_State *L) {
   return 1;
 }
 
-/* pace:delay(now) */
+static enum cs_class check_class(lua_State *L, int index) {
+  static const char *const classes[] = {
+    [CS_READS] = "reads", [CS_WRITES] = "writes", NULL};
+  return (enum cs_class)luaL_checkoption(L, index, "reads", classes);
+}
+
+/* pace:delay(now, class); a class is "reads", which may be left out, or "writes" */
 static int pace_delay(lua_State *L) {
   const struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
-  lua_pushnumber(L, cs_pace_delay(pace, luaL_checknumber(L, 2)));
+  lua_pushnumber(L, cs_pace_delay(pace, check_class(L, 3), luaL_checknumber(L, 2)));
   return 1;
 }
 
-/* pace:start(now) */
+/* pace:start(now, class) */
 static int pace_start(lua_State *L) {
   struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
-  cs_pace_start(pace, luaL_checknumber(L, 2));
+  cs_pace_start(pace, check_class(L, 3), luaL_checknumber(L, 2));
+  return 0;
+}
+
+/* pace:delivered(started, now, class) */
+static int pace_delivered(lua_State *L) {
+  struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
+  double started = luaL_checknumber(L, 2);
+  cs_pace_delivered(pace, check_class(L, 4), started, luaL_checknumber(L, 3));
+  return 0;
+}
+
+/* pace:refused(started, now, retry_after or nil, class, longest, random)
+   -> whether the rate has fallen */
+static int pace_refused(lua_State *L) {
+  struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
+  struct cs_refusal refusal = {
+    .started = luaL_checknumber(L, 2),
+    .retry_after = luaL_optnumber(L, 4, -1),
+    .longest = luaL_optnumber(L, 6, 120),
+    .random = luaL_optnumber(L, 7, 0.5),
+  };
+  double now = luaL_checknumber(L, 3);
+  lua_pushboolean(L, cs_pace_refused(pace, check_class(L, 5), &refusal, now));
+  return 1;
+}
+
+/* pace:told(now, class) -> seconds */
+static int pace_told(lua_State *L) {
+  const struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
+  lua_pushnumber(L, cs_pace_told(pace, check_class(L, 3), luaL_checknumber(L, 2)));
+  return 1;
+}
+
+/* pace:rate(now, class) -> starts a second, 0 for no limit */
+static int pace_rate(lua_State *L) {
+  const struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
+  lua_pushnumber(L, cs_pace_rate(pace, check_class(L, 3), luaL_checknumber(L, 2)));
+  return 1;
+}
+
+/* pace:lower(rate, now, class) */
+static int pace_lower(lua_State *L) {
+  struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
+  double rate = luaL_checknumber(L, 2);
+  cs_pace_lower(pace, check_class(L, 4), rate, luaL_checknumber(L, 3));
   return 0;
 }
 
@@ -229,7 +283,9 @@ int luaopen_spec_support_probe(lua_State *L) {
     {"bytes", buffer_bytes},   {"capacity", buffer_capacity},
     {"__gc", buffer_free},     {NULL, NULL}};
   static const luaL_Reg pace_methods[] = {
-    {"delay", pace_delay}, {"start", pace_start}, {NULL, NULL}};
+    {"delay", pace_delay},     {"start", pace_start}, {"delivered", pace_delivered},
+    {"refused", pace_refused}, {"told", pace_told},   {"rate", pace_rate},
+    {"lower", pace_lower},     {NULL, NULL}};
   static const luaL_Reg functions[] = {{"buffer", buffer_new},
                                        {"url_params", url_params},
                                        {"url_encode", url_encode},
