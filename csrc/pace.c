@@ -16,9 +16,9 @@ static const double slowly = 2; /* starts at least, for what counts as a second 
 static const double trial = 2, trial_size = 10; /* seconds and starts before doubling */
 static const int large = 100;     /* deliveries: a burst of that many is no mere store */
 static const double rounding = 2; /* seconds that a whole number, or a date, may be off */
-static const double wait_base = 0.5, wait_cap = 8; /* seconds of our own */
-static const double shortest_window = 1;           /* seconds: few limit by less */
-static const double longest_told = 3600;           /* seconds, where nobody would wait */
+static const double wait_base = 0.5, wait_cap = 16; /* seconds of our own */
+static const double shortest_window = 1;            /* seconds: few limit by less */
+static const double longest_told = 3600;            /* seconds, where nobody would wait */
 
 static double least(double a, double b) { return a < b ? a : b; }
 static double most(double a, double b) { return a > b ? a : b; }
@@ -94,7 +94,7 @@ static double rate_of(const struct cs_pace_limit *limit, double now) {
     return limit->ceiling - (limit->ceiling - limit->low) * left * left * left;
   }
   t = (t - climb) / minute;
-  return limit->ceiling * (1 + beyond * t * most(t, 1));
+  return limit->ceiling * (1 + beyond * t * t * t);
 }
 
 double cs_pace_rate(const struct cs_pace *pace, enum cs_class class, double now) {
@@ -154,7 +154,8 @@ static void wait_until(struct cs_pace_limit *limit, double time) {
    short; our own steps when it said nothing. */
 static double wait_of(const struct cs_pace_limit *limit, const struct cs_refusal *refusal,
                       double said) {
-  double wait = doubled(said > 0 ? said : wait_base, limit->in_a_row);
+  double gap = limit->low > 0 ? 1 / limit->low : 0;
+  double wait = doubled(said > 0 ? said : most(wait_base, gap), limit->in_a_row);
   if (said <= 0) return least(wait, wait_cap) * (1 + refusal->random) / 2;
   return most(said, least(wait, least(wait_cap, refusal->longest)));
 }
@@ -169,6 +170,8 @@ static void fall(struct cs_pace_limit *limit, double said, double now) {
   present = rate_of(limit, now);
   limit->proved = present > 0 ? rate > present / 2 : delivered(&limit->history) >= large;
   if (present > 0) rate = least(rate, present);
+  /* Refused below what was refused before: there is less to have than we think. */
+  if (limit->proved && rate < limit->ceiling) rate *= (1 + share) / 2;
   limit->ceiling = most(rate, lowest);
   limit->low = most(rate * share, lowest);
   limit->closure = exact ? closed : most(closed, shortest_window);

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- csrc/pace.c: when the next request may start under the option `rate`. The clock is given.
+-- csrc/pace.c: when the next request may start, under the option `rate` and after refusals. The
+-- clock is given. Whole jobs under the limits of services: spec/pace_limits_spec.lua.
 
 local probe = require "spec.support.probe"
 
@@ -72,5 +73,315 @@ describe("with a rate", function()
     assert.equal(0, pace:delay(1000))
     pace:start(1000)
     assert.is_true(pace:delay(1000) > 0.09)
+  end)
+end)
+
+local function near(expected, got, tolerance)
+  assert.is_true(math.abs(got - expected) <= (tolerance or 1e-9),
+    ("%.12g expected, got %.12g"):format(expected, got))
+end
+
+-- A pace that has delivered `rate` a second for some seconds until `now`, without any refusal.
+local function delivering(rate, now, class)
+  local pace = probe.pace(0)
+  for i = 1, 4 * rate do
+    local time = now - 4 + i / rate
+    pace:start(time, class)
+    pace:delivered(time, time, class)
+  end
+  return pace
+end
+
+describe("a refusal", function()
+  it("holds back its class until the time that the server gave, and no other", function()
+    for _, seconds in ipairs { 0.25, 1, 7, 60 } do
+      local pace = probe.pace(0)
+      pace:start(100, "writes")
+      pace:refused(100, 100.1, seconds, "writes")
+      near(seconds, pace:delay(100.1, "writes"))
+      near(seconds, pace:told(100.1, "writes"))
+      near(seconds / 2, pace:delay(100.1 + seconds / 2, "writes"))
+      assert.equal(0, pace:delay(100.1 + seconds + 1e-9, "writes"))
+      assert.equal(0, pace:delay(100.1, "reads"))
+      assert.equal(0, pace:told(100.1, "reads"))
+      assert.equal(0, pace:rate(100.1, "reads"))
+    end
+  end)
+
+  it("without a time makes a wait of our own, up to half a second at first", function()
+    for _, seconds in ipairs { -1, 0 } do
+      for _, random in ipairs { 0, 0.5, 1 } do
+        local pace = probe.pace(0)
+        pace:refused(100, 100.1, seconds, "writes", 120, random)
+        near(0.25 + random / 4, pace:delay(100.1, "writes"))
+        assert.equal(0, pace:told(100.1, "writes"))
+      end
+    end
+  end)
+
+  it("lowers the rate to nine tenths of what was delivered in the last second", function()
+    for _, rate in ipairs { 10, 50, 200, 1000 } do
+      local pace = delivering(rate, 100, "writes")
+      assert.equal(0, pace:rate(100, "writes"))
+      assert.is_true(pace:refused(100, 100, 1, "writes"))
+      near(0.9 * rate, pace:rate(100, "writes"), 1 + 0.02 * rate)
+      assert.equal(0, pace:rate(100, "reads"))
+    end
+  end)
+
+  it("counts the time that the server stays closed: a burst is no rate", function()
+    local pace = probe.pace(0)
+    for _ = 1, 20 do
+      pace:start(100)
+      pace:delivered(100, 100.01)
+    end
+    pace:refused(100, 100.02, 60)
+    near(0.9 * 20 / 60, pace:rate(100.02), 0.02)
+  end)
+
+  it("with nothing delivered leaves the rate as it was", function()
+    local pace = probe.pace(0)
+    assert.is_false(pace:refused(100, 100.1, 1))
+    assert.equal(0, pace:rate(100.1))
+    pace = delivering(100, 100)
+    pace:refused(100, 100, 1)
+    local rate = pace:rate(101)
+    for i = 1, 5 do
+      pace:start(100 + 10 * i)
+      assert.is_false(pace:refused(100 + 10 * i, 100.1 + 10 * i, 1))
+      assert.equal(rate, pace:rate(100.1 + 10 * i))
+    end
+  end)
+
+  it("of an attempt that was started before the last one lowers the rate no more", function()
+    local pace = delivering(100, 100)
+    pace:refused(99.9, 100, 1)
+    local rate = pace:rate(100)
+    for i = 1, 31 do
+      pace:delivered(99.95, 100 + i / 1000)
+      assert.is_false(pace:refused(99.95, 100.001 + i / 1000, 1))
+    end
+    assert.equal(rate, pace:rate(100.1))
+    near(1.032, pace:delay(100), 1e-6)
+  end)
+
+  it("of such an attempt can make the wait longer, never shorter", function()
+    local pace = delivering(100, 100)
+    pace:refused(99.9, 100, 5)
+    pace:refused(99.95, 100, 9)
+    pace:refused(99.95, 100, 2)
+    pace:refused(99.95, 100, -1)
+    near(9, pace:delay(100))
+    near(9, pace:told(100))
+  end)
+
+  it("never slows down to less than one start in half a minute", function()
+    local pace = probe.pace(0)
+    local now = 100
+    for _ = 1, 50 do
+      pace:start(now)
+      pace:delivered(now, now + 0.1)
+      pace:start(now + 0.2)
+      pace:refused(now + 0.2, now + 0.3, 3000, nil, 3000)
+      now = now + 0.3 + pace:delay(now + 0.3)
+      pace:start(now)
+      assert.is_true(pace:delay(now) <= 30.1)
+      now = now + pace:delay(now)
+    end
+    assert.is_true(pace:rate(now) >= 1 / 30)
+  end)
+end)
+
+describe("a refusal after another one", function()
+  local function second_wait(first, second, longest)
+    local pace = probe.pace(0)
+    pace:refused(100, 100.1, first, nil, longest)
+    local now = 100.1 + pace:delay(100.1)
+    pace:start(now)
+    pace:refused(now, now + 0.1, second, nil, longest)
+    return pace:delay(now + 0.1), pace, now
+  end
+
+  it("doubles a wait that was too short, up to 16 seconds", function()
+    near(2, (second_wait(1, 1)))
+    near(14, (second_wait(7, 7)))
+    near(16, (second_wait(10, 10)))
+    near(60, (second_wait(60, 60)))
+  end)
+
+  it("doubles our own, up to 16 seconds", function()
+    local pace, now, waits = probe.pace(0), 100, {}
+    for i = 1, 9 do
+      pace:start(now)
+      pace:refused(now, now, -1, nil, 120, 1)
+      waits[i] = pace:delay(now)
+      now = now + waits[i]
+    end
+    assert.same({ 0.5, 1, 2, 4, 8, 16, 16, 16, 16 }, waits)
+  end)
+
+  it("never makes it longer than the call would wait", function()
+    near(1.5, (second_wait(1, 1, 1.5)))
+    near(1, (second_wait(1, 1, 0.5)))
+  end)
+
+  it("begins anew once something was delivered", function()
+    local _, pace, now = second_wait(1, 1)
+    now = now + 0.1 + pace:delay(now + 0.1)
+    pace:start(now)
+    pace:delivered(now, now)
+    pace:refused(now, now + 0.1, 1)
+    near(1, pace:delay(now + 0.1))
+  end)
+
+  it("says since when nothing has come through", function()
+    local pace = probe.pace(0)
+    assert.equal(0, pace:shut(100))
+    pace:refused(100, 100, 1)
+    near(1, pace:shut(101))
+    pace:refused(102, 103, 1)
+    near(5, pace:shut(105))
+    pace:delivered(106, 106)
+    assert.equal(0, pace:shut(107))
+  end)
+end)
+
+describe("a time that nobody would wait for", function()
+  it("counts for an hour at most", function()
+    for _, seconds in ipairs { 3600, 86401, 1e9, 1e300, math.huge } do
+      local pace = probe.pace(0)
+      pace:refused(100, 100, seconds, nil, 120)
+      near(3600, pace:told(100))
+      near(3600, pace:delay(100))
+    end
+  end)
+
+  it("counts in full where the call waits for it", function()
+    local pace = probe.pace(0)
+    pace:refused(100, 100, 80000, nil, 86400)
+    near(80000, pace:told(100))
+  end)
+end)
+
+describe("after the wait", function()
+  it("the first start is alone for two round trips", function()
+    local pace = delivering(1000, 100)
+    pace:refused(99.9, 100, 1)
+    pace:start(101)
+    near(0.2, pace:delay(101))
+    pace:start(101.2)
+    assert.is_true(pace:delay(101.2) < 0.01)
+  end)
+
+  it("a rate that was seen for a while is reached again in 30 seconds, by a flat curve", function()
+    local pace = delivering(200, 100)
+    pace:refused(100, 100, 1)
+    local low = pace:rate(101)
+    local full = low / 0.9
+    near(full, pace:rate(131), 1e-6)
+    local before = low
+    for t = 102, 131 do
+      local rate = pace:rate(t)
+      assert.is_true(rate > before, "at " .. t)
+      before = rate
+    end
+    assert.is_true(pace:rate(116) > low + 0.8 * (full - low))
+    near(full * 1.05, pace:rate(191), 1e-6)
+    assert.is_true(pace:rate(131 + 600) > 10 * full)
+  end)
+
+  it("slow rates climb by starts, not by seconds", function()
+    local pace = delivering(10, 100)
+    pace:lower(0.1, 100)
+    near(0.1, pace:rate(100 + 60 / 0.1), 1e-9)
+    near(0.105, pace:rate(100 + (60 + 120) / 0.1), 1e-9)
+  end)
+
+  it("one that was seen in a burst is tried, then doubled", function()
+    local pace = probe.pace(0)
+    for _ = 1, 10 do pace:delivered(100, 100) end
+    pace:refused(100, 100, 1)
+    local low = pace:rate(101)
+    near(9, low, 0.1)
+    assert.equal(low, pace:rate(102.9))
+    near(2 * low, pace:rate(105), 1e-6)
+    near(8 * low, pace:rate(109), 1e-6)
+    assert.is_true(pace:rate(1e9) >= 1e6 and pace:rate(1e9) < math.huge)
+  end)
+end)
+
+describe("a rate that was learned earlier", function()
+  it("is where the class starts from", function()
+    local pace = probe.pace(0)
+    pace:lower(5, 100, "writes")
+    near(5, pace:rate(100, "writes"))
+    assert.equal(0, pace:rate(100, "reads"))
+    local list = {}
+    local now = 100
+    while now < 110 do
+      if pace:delay(now, "writes") <= 0 then
+        pace:start(now, "writes")
+        list[#list + 1] = now
+      end
+      now = now + 0.001
+    end
+    assert.is_true(#list >= 49 and #list <= 51, #list .. " starts in 10 s")
+  end)
+
+  it("only ever lowers the present one", function()
+    local pace = probe.pace(0)
+    pace:lower(5, 100)
+    pace:lower(50, 100)
+    near(5, pace:rate(100))
+    pace:lower(2, 100)
+    near(2, pace:rate(100))
+    pace:lower(1e-9, 100)
+    near(1 / 30, pace:rate(100))
+  end)
+end)
+
+describe("with a rate and a limit", function()
+  it("neither is exceeded", function()
+    local pace = probe.pace(10)
+    pace:lower(100, 0, "writes")
+    local n = 0
+    for i = 0, 9999 do
+      local class = i % 2 == 0 and "writes" or "reads"
+      if pace:delay(i / 1000, class) <= 0 then
+        pace:start(i / 1000, class)
+        n = n + 1
+      end
+    end
+    assert.is_true(n >= 99 and n <= 102, n .. " starts of both classes")
+  end)
+end)
+
+describe("whatever happens", function()
+  it("waits and rates stay within their bounds, and the classes apart", function()
+    local random = require("spec.support.limited").random(7)
+    for _ = 1, 200 do
+      local pace, now, told = probe.pace(0), 1000 * random(), 0
+      local pending = {}
+      for _ = 1, 300 do
+        now = now + random() ^ 8 * 100
+        local choice = random()
+        if choice < 0.4 and pace:delay(now, "writes") <= 0 then
+          assert.is_true(now >= told - 1e-9)
+          pace:start(now, "writes")
+          pending[#pending + 1] = now
+        elseif choice < 0.7 and #pending > 0 then
+          pace:delivered(table.remove(pending, 1), now, "writes")
+        elseif #pending > 0 then
+          local said = choice < 0.8 and -1 or random() ^ 6 * 5000
+          pace:refused(table.remove(pending, 1), now, said, "writes", 120, random())
+          told = math.max(told, now + math.min(math.max(said, 0), 3600))
+        end
+        local rate, delay = pace:rate(now, "writes"), pace:delay(now, "writes")
+        assert.is_true(rate == 0 or rate >= 1 / 30 - 1e-9 and rate < 1e10, "rate " .. rate)
+        assert.is_true(delay >= told - now - 1e-6 and delay <= 3600 + 31, "delay " .. delay)
+        assert.equal(0, pace:delay(now, "reads"))
+        assert.equal(0, pace:rate(now, "reads"))
+      end
+    end
   end)
 end)

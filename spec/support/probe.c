@@ -249,6 +249,13 @@ static int pace_told(lua_State *L) {
   return 1;
 }
 
+/* pace:shut(now, class) -> seconds */
+static int pace_shut(lua_State *L) {
+  const struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
+  lua_pushnumber(L, cs_pace_shut(pace, check_class(L, 3), luaL_checknumber(L, 2)));
+  return 1;
+}
+
 /* pace:rate(now, class) -> starts a second, 0 for no limit */
 static int pace_rate(lua_State *L) {
   const struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
@@ -284,8 +291,8 @@ int luaopen_spec_support_probe(lua_State *L) {
     {"__gc", buffer_free},     {NULL, NULL}};
   static const luaL_Reg pace_methods[] = {
     {"delay", pace_delay},     {"start", pace_start}, {"delivered", pace_delivered},
-    {"refused", pace_refused}, {"told", pace_told},   {"rate", pace_rate},
-    {"lower", pace_lower},     {NULL, NULL}};
+    {"refused", pace_refused}, {"told", pace_told},   {"shut", pace_shut},
+    {"rate", pace_rate},       {"lower", pace_lower}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"buffer", buffer_new},
                                        {"url_params", url_params},
                                        {"url_encode", url_encode},
