@@ -4,6 +4,7 @@
 
 const struct cs_resource cs_resources[] = {
   {"users", "user", "Accounts, their roles and groups."},
+  {"groups", "group", "Groups, their roles and members."},
   {"roles", "role", "Roles and who holds them."},
 };
 
@@ -23,6 +24,11 @@ const struct cs_endpoint cs_endpoints[] = {
     .path = "/tenants/users/{id}",
     .repeat = CS_READ, .result = CS_VALUE,
     .doc = "One user with roles, groups and devices." },
+
+  { METHOD("users", "deactivate"), .verb = CS_PATCH,
+    .path = "/tenants/users/{id}/deactivate",
+    .repeat = CS_REPEATABLE, .result = CS_VALUE,
+    .doc = "Suspends a user, whose data is kept; returns the user." },
 
   { METHOD("users", "reactivate"), .verb = CS_POST,
     .path = "/tenants/users/{id}/reactivate",
@@ -49,10 +55,25 @@ const struct cs_endpoint cs_endpoints[] = {
     .repeat = CS_REPEATABLE, .settled = 409, .result = CS_NOTHING,
     .doc = "Makes a user a member of a group, which may bring further roles." },
 
+  { METHOD("users", "remove_from_group"), .verb = CS_DELETE,
+    .path = "/tenants/users/{id}/groups/{groupId}",
+    .repeat = CS_REPEATABLE, .settled = 404, .result = CS_NOTHING,
+    .doc = "Ends a user's membership in a group, and takes what it brought." },
+
+  { METHOD("groups", "page"), .verb = CS_GET,
+    .path = "/tenants/groups", .query = cs_fields_page,
+    .repeat = CS_READ, .result = CS_PAGE,
+    .doc = "One page of the groups, with roles and members." },
+
   { METHOD("roles", "list"), .verb = CS_GET,
     .path = "/tenants/roles",
     .repeat = CS_READ, .result = CS_LIST_OF,
     .doc = "The built-in and custom roles of the tenant." },
+
+  { METHOD("roles", "users"), .verb = CS_GET,
+    .path = "/tenants/roles/{id}/users", .query = cs_fields_users_of,
+    .repeat = CS_READ, .result = CS_LIST_OF,
+    .doc = "The users who hold a role." },
 };
 /* clang-format on */
 

@@ -28,6 +28,12 @@ const struct cs_field cs_fields_roles_of[] = {
    .doc = "Only roles given directly (documented by its name only)."},
   {.name = NULL}};
 
+const struct cs_field cs_fields_users_of[] = {
+  {.name = "groups",
+   .type = CS_BOOLEAN,
+   .doc = "Also users who hold the role through a group."},
+  {.name = NULL}};
+
 const struct cs_field cs_fields_role_changes[] = {{.name = "addedRoles",
                                                    .type = CS_LIST,
                                                    .flags = CS_ALWAYS,

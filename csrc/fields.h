@@ -44,6 +44,7 @@ struct cs_field {
 
 extern const struct cs_field cs_fields_page[];
 extern const struct cs_field cs_fields_roles_of[];
+extern const struct cs_field cs_fields_users_of[];
 extern const struct cs_field cs_fields_role_changes[];
 extern const struct cs_field cs_fields_group_of[];
 

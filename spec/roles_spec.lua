@@ -16,6 +16,56 @@ after_each(function()
   server:stop()
 end)
 
+describe("roles:users", function()
+  local function emails(users)
+    local list = {}
+    for i, user in ipairs(users) do list[i] = user.email end
+    return table.concat(list, " ")
+  end
+
+  local function start_crew(assume)
+    start {
+      roles = { { id = "r-audit", type = "AUDITOR", name = "Audit" }, "BASIC" },
+      users = { { email = "direct", roles = { "r-audit" } },
+                { email = "none", roles = { "BASIC" } }, { email = "member", groups = { "Crew" } },
+                { email = "both", roles = { "r-audit" }, groups = { "Crew" } } },
+      groups = { { name = "Crew", roles = { "r-audit" } } }, assume = assume,
+    }
+  end
+
+  it("gives the users who hold a role directly, or also through groups", function()
+    start_crew()
+    local users = assert(client.roles:users("r-audit", { groups = false }))
+    assert.equal("direct both", emails(users))
+    assert.equal("r-audit", users[1].roles[1].id)
+    assert.equal("direct member both",
+      emails(assert(client.roles:users("r-audit", { groups = true }))))
+  end)
+
+  it("leaves it to the service what is meant without the flag", function()
+    start_crew()
+    assert.equal("direct both", emails(assert(client.roles:users "r-audit")))
+    assert.equal("", server:requests()[1].query)
+    client:close()
+    server:stop()
+    start_crew { role_users = "all" }
+    assert.equal("direct member both", emails(assert(client.roles:users "r-audit")))
+  end)
+
+  it("is an empty list for a role that nobody holds", function()
+    start { roles = { { id = "r1", name = "One" } } }
+    assert.same({}, assert(client.roles:users "r1"))
+  end)
+
+  it("is refused for a role that is not there", function()
+    start {}
+    local users, err = client.roles:users("nothing", { groups = true })
+    assert.is_nil(users)
+    assert.same({ "http", 404 }, { err.kind, err.status })
+    assert.is_truthy(err.message:find("nothing", 1, true))
+  end)
+end)
+
 describe("roles:list", function()
   it("gives the built-in roles, each with id, name and type", function()
     start {}

@@ -179,6 +179,19 @@ describe("the sandbox's service", function()
       assert.same(before, client.users:reactivate("on"))
     end)
 
+    it("are deactivated, with all that they have", function()
+      start {
+        users = { { id = "u", roles = { "BASIC" }, groups = { "g" } }, { id = "off",
+          status = "inactive" } },
+        groups = { { name = "g", roles = { "AUDITOR" } } },
+      }
+      local status, body = send("PATCH", "/tenants/users/u/deactivate")
+      assert.equal(200, status)
+      assert.truthy(body:find('"status":"Deactivated"', 1, true))
+      assert.equal("BASIC AUDITOR", types(server:state().users[1].roles))
+      assert.equal("inactive", client.users:deactivate("off").status)
+    end)
+
     it("are invited again while their invitation is pending", function()
       start { users = { { id = "new", status = "Invited" }, { id = "late", status = "Expired" },
         { id = "old" } } }
@@ -201,6 +214,29 @@ describe("the sandbox's service", function()
       problem(404, "Group with id h not found", "POST", "/tenants/users/u/groups",
         '{"groupId":"h"}')
     end)
+  end)
+
+  it("takes members out of groups, and with them the roles of these", function()
+    start {
+      users = { { id = "u", groups = { "g", "h" } }, { id = "v", groups = { "g" } } },
+      groups = { { id = "g", roles = { "SUPPORT", "BASIC" } }, { id = "h", roles = { "BASIC" } } },
+    }
+    local status, body = send("DELETE", "/tenants/users/u/groups/g")
+    assert.same({ 204, "" }, { status, body })
+    local state = server:state()
+    assert.equal("BASIC", types(state.users[1].roles))
+    assert.same({ "h", nil }, { state.users[1].groups[1].id, state.users[1].groups[2] })
+    assert.same({ "v", nil }, { state.groups[1].users[1].id, state.groups[1].users[2] })
+    problem(404, "User is not in the group", "DELETE", "/tenants/users/u/groups/g")
+    problem(404, "Group with id x not found", "DELETE", "/tenants/users/u/groups/x")
+    problem(404, "User with id x not found", "DELETE", "/tenants/users/x/groups/g")
+  end)
+
+  it("lists the users of a role in the API's shape", function()
+    start { users = { { id = "u", roles = { "BASIC" } }, { id = "v" } } }
+    local state = server:state()
+    assert.same({ state.users[1] }, client.roles:users(role "BASIC"))
+    problem(404, "Role with id x not found", "GET", "/tenants/roles/x/users")
   end)
 
   describe("roles of a user", function()
@@ -305,6 +341,15 @@ describe("the sandbox's service", function()
       assert.equal(400, select(2, client.users:roles("u", both)).status)
     end)
 
+    it("role_users", function()
+      with({ role_users = "all" })
+      local path = "/tenants/roles/" .. role "AUDITOR" .. "/users"
+      assert.matches('^%[{"id":"u"', (select(2, send("GET", path))))
+      assert.equal("[]", (select(2, send("GET", path .. "?groups=false"))))
+      with()
+      assert.equal("[]", (select(2, send("GET", path))))
+    end)
+
     it("role_held_twice, role_list", function()
       with { role_held_twice = "twice" }
       assert.equal("BASIC BASIC AUDITOR", types(client.users:roles("u")))
@@ -315,8 +360,12 @@ describe("the sandbox's service", function()
       assert.matches('^{"data":%[.*"total":2,', (select(2, send("GET", "/tenants/users/u/roles"))))
     end)
 
-    it("reactivate_active", function()
-      with { reactivate_active = "reject" }
+    it("second_deactivate, reactivate_active", function()
+      with { second_deactivate = "reject", reactivate_active = "reject" }
+      assert.equal(400, (send("POST", "/tenants/users/u/reactivate")))
+      assert.equal(200, (send("PATCH", "/tenants/users/u/deactivate")))
+      assert.equal(400, (send("PATCH", "/tenants/users/u/deactivate")))
+      assert.equal(201, (send("POST", "/tenants/users/u/reactivate")))
       assert.equal(400, (send("POST", "/tenants/users/u/reactivate")))
     end)
 
@@ -330,8 +379,9 @@ describe("the sandbox's service", function()
         (select(2, send("POST", "/tenants/users/new/invite"))))
     end)
 
-    it("second_join", function()
-      with { second_join = "reject" }
+    it("second_join, last_group", function()
+      with { second_join = "reject", last_group = "reject" }
+      problem(400, "at least one group", "DELETE", "/tenants/users/u/groups/g")
       assert.equal(409, (send("POST", "/tenants/users/u/groups", '{"groupId":"g"}')))
     end)
 

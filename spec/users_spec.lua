@@ -3,6 +3,7 @@
 -- table: what each operation does, and how it is refused.
 
 local cipherscale = require "cipherscale"
+local helper = require "spec.support.helper"
 local sandbox = require "cipherscale.sandbox"
 
 local server, client, users
@@ -113,6 +114,38 @@ describe("users:get", function()
     server = sandbox.start { users = { { id = "a/b c%\u{E9}?", email = "x@example.com" } } }
     client = server:client()
     assert.equal("x@example.com", assert(client.users:get "a/b c%\u{E9}?").email)
+  end)
+end)
+
+describe("users:deactivate", function()
+  it("suspends a user, and returns the user", function()
+    local user = assert(users:deactivate "u-active")
+    assert.equal("u-active", user.id)
+    assert.equal("Deactivated", user.status)
+    assert.equal("Deactivated", state_of("u-active").status)
+    assert.equal("AUDITOR BASIC SUPPORT", names_of(user.roles))
+  end)
+
+  it("leaves the same state when it is made twice", function()
+    assert(users:deactivate "u-active")
+    assert.equal("Deactivated", assert(users:deactivate "u-active").status)
+  end)
+
+  it("is undone by reactivate", function()
+    assert(users:deactivate "u-active")
+    assert.equal("Active", assert(users:reactivate "u-active").status)
+  end)
+
+  it("sends no body", function()
+    assert(users:deactivate "u-active")
+    local request = server:requests()[1]
+    assert.equal("PATCH /tenants/users/u-active/deactivate", request.method .. " " .. request.path)
+    assert.equal("", request.body)
+    assert.is_nil(request.headers["content-type"])
+  end)
+
+  it("is refused for a user who is not there", function()
+    refused(404, users:deactivate "nobody")
   end)
 end)
 
@@ -265,18 +298,80 @@ describe("users:add_to_group", function()
   end)
 end)
 
+describe("users:remove_from_group", function()
+  it("ends the membership, and takes the group's roles away", function()
+    assert.is_true(users:remove_from_group("u-active", "g-crew"))
+    local user = assert(users:get "u-active")
+    assert.same({}, user.groups)
+    assert.equal("BASIC SUPPORT", names_of(user.roles))
+    assert.equal("", names_of(assert(users:roles("u-active", { groupsOnly = true }))))
+  end)
+
+  it("is one DELETE without a body", function()
+    assert.is_true(users:remove_from_group("u-active", "g-crew"))
+    local request = server:requests()[1]
+    assert.equal("DELETE /tenants/users/u-active/groups/g-crew",
+      request.method .. " " .. request.path)
+    assert.equal("", request.body)
+    assert.equal(204, request.status)
+  end)
+
+  it("is refused for somebody who is not in the group, and where something is not there",
+    function()
+      refused(404, users:remove_from_group("u-off", "g-crew"))
+      refused(404, users:remove_from_group("nobody", "g-crew"))
+      local err = refused(404, users:remove_from_group("u-active", "no-group"))
+      assert.equal("/tenants/users/u-active/groups/no-group", err.path)
+    end)
+
+  it("is true when the answer is lost and the repeat finds the work done", function()
+    server:misbehave { lose = { times = 1 } }
+    local response = {}
+    assert.is_true(users:remove_from_group("u-active", "g-crew",
+      { max_retries = 1, response = response }))
+    assert.is_true(response.repeated)
+    assert.equal(404, response.status)
+    assert.same({}, state_of("u-active").groups)
+  end)
+
+  it("encodes both ids, each as one segment", function()
+    refused(404, users:remove_from_group("a/b c", "\u{E9}?#"))
+    assert.equal("/tenants/users/a%2Fb%20c/groups/%C3%A9%3F%23", server:requests()[1].path)
+  end)
+
+  it("names the id that is wrong, and sends nothing", function()
+    local function message(...)
+      return helper.message_of(users.remove_from_group, users, ...)
+    end
+    assert.equal("bad argument #1 to 'remove_from_group' "
+      .. "(user id: non-empty string expected, got nil)", message())
+    assert.equal("bad argument #2 to 'remove_from_group' "
+      .. "(group id: non-empty string expected, got nil)", message "u-active")
+    assert.equal("bad argument #2 to 'remove_from_group' "
+      .. "(group id: non-empty string expected, got an empty string)", message("u-active", ""))
+    assert.equal("bad argument #2 to 'remove_from_group' "
+      .. "(group id: non-empty string expected, got one with a dot segment)",
+      message("u-active", ".."))
+    assert.same({}, server:requests())
+  end)
+end)
+
 describe("a wrong key", function()
   it("is refused with 401 by every operation", function()
     local other = cipherscale.new { base_url = server.url, api_key = "wrong-key", max_retries = 0 }
     refused(401, other.users:page())
     refused(401, other.users:get "u-active")
+    refused(401, other.users:deactivate "u-active")
     refused(401, other.users:reactivate "u-off")
     refused(401, other.users:invite "u-invited")
     refused(401, other.users:roles "u-active")
     refused(401, other.users:update_roles "u-active")
+    refused(401, other.users:remove_from_group("u-active", "g-crew"))
     local err = refused(401, other.users:add_to_group("u-off", "g-new"))
     assert.is_nil(tostring(err):find("wrong-key", 1, true))
     assert.equal("Deactivated", state_of("u-off").status)
+    assert.equal("Active", state_of("u-active").status)
+    assert.equal("Crew", state_of("u-active").groups[1].name)
     other:close()
   end)
 end)
@@ -292,11 +387,15 @@ describe("a read_only client", function()
 
   it("refuses every change, and sends nothing", function()
     local changes = {
+      ["users.deactivate PATCH"] = function() return reader.users:deactivate "u-active" end,
       ["users.reactivate POST"] = function() return reader.users:reactivate "u-off" end,
       ["users.invite POST"] = function() return reader.users:invite "u-invited" end,
       ["users.update_roles PATCH"] = function() return reader.users:update_roles "u-off" end,
       ["users.add_to_group POST"] = function()
         return reader.users:add_to_group("u-off", "g-new")
+      end,
+      ["users.remove_from_group DELETE"] = function()
+        return reader.users:remove_from_group("u-active", "g-crew")
       end,
     }
     for label, change in pairs(changes) do

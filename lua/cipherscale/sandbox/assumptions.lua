@@ -33,6 +33,11 @@ M.list = {
     "A role held both directly and through a group shows up once or twice among all roles." },
   { "role_list", "list", { "list", "single", "page" },
     "What GET roles of a user answers: a list, a bare object when there is just one, or a page." },
+  { "role_users", "direct", { "direct", "all" },
+    "GET users of a role without the flag groups: who holds it directly, or also who has it from "
+    .. "a group." },
+  { "second_deactivate", "unchanged", { "unchanged", "reject" },
+    "Deactivating a user who is deactivated already: the user as it is, or 400." },
   { "reactivate_active", "unchanged", { "unchanged", "reject" },
     "Reactivating a user who is not deactivated: the user as it is, or 400." },
   { "invite_not_pending", "reject", { "reject", "accept" },
@@ -44,6 +49,9 @@ M.list = {
     .. "an object with a message, or nothing." },
   { "second_join", "accept", { "accept", "reject" },
     "POST groups for a user who is in the group already: accepted silently, or 409." },
+  { "last_group", "accept", { "accept", "reject" },
+    "DELETE of a user's only membership: done, or 400, since the help center says that everybody "
+    .. "is in at least one group." },
   { "id_format", "any", { "any", "uuid" },
     "An id that is not a UUID where the contract says uuid: simply unknown (404), or 400." },
   { "unexpected_body", "reject", { "reject", "ignore" },

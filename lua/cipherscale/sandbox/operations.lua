@@ -21,6 +21,12 @@ local function find_user(state, id)
   return nil, ("User with id %s not found"):format(id)
 end
 
+local function find_group(state, id)
+  local group = state.group_by_id[id]
+  if group then return group end
+  return nil, ("Group with id %s not found"):format(id)
+end
+
 local PENDING = { invited = true, pending = true }
 local DEACTIVATED = { deactivated = true, inactive = true }
 
@@ -79,6 +85,18 @@ end
 function M.UsersController_find(state, request)
   local user, problem = find_user(state, request.values[1])
   if not user then return refuse(404, problem) end
+  return state:encode_user(user)
+end
+
+function M.UsersController_deactivate(state, request)
+  local user, problem = find_user(state, request.values[1])
+  if not user then return refuse(404, problem) end
+  if not DEACTIVATED[status_of(user)] then
+    user.fields.status = "Deactivated"
+    store.touch(user)
+  elseif state.assume.second_deactivate == "reject" then
+    return refuse(400, "User is already deactivated")
+  end
   return state:encode_user(user)
 end
 
@@ -215,11 +233,26 @@ function M.UsersController_addGroup(state, request)
   -- The newer pages of the documentation show no body, but then nothing would name the group.
   local id = request.body and request.body.groupId
   if not id then return refuse(400, { "groupId should not be null or undefined" }) end
-  local group = state.group_by_id[id]
-  if not group then return refuse(404, ("Group with id %s not found"):format(id)) end
+  local group
+  group, problem = find_group(state, id)
+  if not group then return refuse(404, problem) end
   if not store.join(user, group) and state.assume.second_join == "reject" then
     return refuse(409, "User is already in the group")
   end
+  return ""
+end
+
+function M.UsersController_removeGroup(state, request)
+  local user, problem = find_user(state, request.values[1])
+  if not user then return refuse(404, problem) end
+  local group
+  group, problem = find_group(state, request.values[2])
+  if not group then return refuse(404, problem) end
+  if not user.joined[group] then return refuse(404, "User is not in the group") end
+  if #user.groups == 1 and state.assume.last_group == "reject" then
+    return refuse(400, "User must be in at least one group")
+  end
+  store.leave(user, group)
   return ""
 end
 
@@ -227,6 +260,20 @@ end
 
 function M.RolesController_findAll(state)
   return store.encode_roles(state.roles)
+end
+
+function M.RolesController_findRoleUsers(state, request)
+  local role = state.role_by_id[request.values[1]]
+  if not role then
+    return refuse(404, ("Role with id %s not found"):format(request.values[1]))
+  end
+  local inherited = request.query.groups
+  if inherited == nil then inherited = state.assume.role_users == "all" end
+  local users = {}
+  for _, user in ipairs(state.users) do
+    if store.has_role(user, role, inherited) then users[#users + 1] = state:encode_user(user) end
+  end
+  return "[" .. table.concat(users, ",") .. "]"
 end
 
 function M.GroupsController_findAll(state, request)

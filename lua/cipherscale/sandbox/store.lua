@@ -50,15 +50,19 @@ function Store:add_role(fields, extra)
   return add(self.roles, self.role_by_id, record)
 end
 
+local SHORT = { "id", "createdAt", "updatedAt", "name", "description" }
+
+local function pick(fields, chosen)
+  local some = {}
+  for _, name in ipairs(chosen) do some[name] = fields[name] end
+  return some
+end
+
 --- Adds a group that gives these roles; `lists` holds its fields that are lists, encoded.
 function Store:add_group(fields, extra, roles)
   local record = { fields = fields, extra = extra, roles = roles, members = {} }
   record.head = encode_open(fields, extra)
-  local short = {}
-  for _, name in ipairs { "id", "createdAt", "updatedAt", "name", "description" } do
-    short[name] = fields[name]
-  end
-  record.short = encode_open(short) .. "}"
+  record.short = encode_open(pick(fields, SHORT)) .. "}"
   return add(self.groups, self.group_by_id, record)
 end
 
@@ -75,7 +79,7 @@ end
 --- To be called after a user's own fields changed: notes the time.
 function M.touch(user)
   user.fields.updatedAt = os.date("!%Y-%m-%dT%H:%M:%S.000Z")
-  user.head = nil
+  user.head, user.member = nil, nil
 end
 
 --- Gives a role directly. False when the user holds it directly already.
@@ -86,16 +90,17 @@ function M.give(user, role)
   return true
 end
 
+local function remove(list, value)
+  for i, held in ipairs(list) do
+    if held == value then return table.remove(list, i) end
+  end
+end
+
 --- Takes a direct role away. False when the user does not hold it directly.
 function M.take(user, role)
   if not user.holds[role] then return false end
   user.holds[role] = nil
-  for i, held in ipairs(user.direct) do
-    if held == role then
-      table.remove(user.direct, i)
-      break
-    end
-  end
+  remove(user.direct, role)
   return true
 end
 
@@ -105,6 +110,15 @@ function M.join(user, group)
   user.joined[group] = true
   user.groups[#user.groups + 1] = group
   group.members[#group.members + 1] = user
+  return true
+end
+
+--- Ends a membership. False when there is none.
+function M.leave(user, group)
+  if not user.joined[group] then return false end
+  user.joined[group] = nil
+  remove(user.groups, group)
+  remove(group.members, user)
   return true
 end
 
@@ -131,6 +145,18 @@ function Store:roles_of(user, direct, inherited)
   return roles
 end
 
+--- Does the user hold the role directly, or (when asked) through a group?
+function M.has_role(user, role, inherited)
+  if user.holds[role] then return true end
+  if not inherited then return false end
+  for _, group in ipairs(user.groups) do
+    for _, given in ipairs(group.roles) do
+      if given == role then return true end
+    end
+  end
+  return false
+end
+
 local function encode_all(records, member)
   local parts = {}
   for i, record in ipairs(records) do parts[i] = record[member] end
@@ -151,16 +177,17 @@ function Store:encode_user(user)
   }
 end
 
+local MEMBER = { "id", "createdAt", "updatedAt", "firstName", "lastName", "email" }
+
+local function encode_member(user)
+  if not user.member then user.member = encode_open(pick(user.fields, MEMBER)) .. "}" end
+  return user.member
+end
+
 --- A group, written, with its roles and members.
 function M.encode_group(group)
   local members = {}
-  for i, user in ipairs(group.members) do
-    local fields = {}
-    for _, name in ipairs { "id", "createdAt", "updatedAt", "firstName", "lastName", "email" } do
-      fields[name] = user.fields[name]
-    end
-    members[i] = encode_open(fields) .. "}"
-  end
+  for i, user in ipairs(group.members) do members[i] = encode_member(user) end
   return concat {
     group.head, ',"roles":', M.encode_roles(group.roles),
     ',"users":[', concat(members, ","), "]}",
