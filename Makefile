@@ -24,9 +24,10 @@ LUA_FILES := $(addprefix lua/cipherscale/, \
   init.lua bulk.lua csv.lua scheduler.lua tasks.lua bulk/apply.lua bulk/nearest.lua \
   bulk/people.lua bulk/plan.lua bulk/report.lua bulk/search.lua bulk/text.lua \
   bulk/things.lua bulk/verbs.lua sandbox/init.lua sandbox/assumptions.lua \
-  sandbox/command.lua sandbox/contract.lua sandbox/json.lua sandbox/misbehaviour.lua \
-  sandbox/names.lua sandbox/operations.lua sandbox/people.lua sandbox/schema.lua \
-  sandbox/seed.lua sandbox/service.lua sandbox/store.lua)
+  sandbox/changes.lua sandbox/command.lua sandbox/contract.lua sandbox/json.lua \
+  sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua sandbox/people.lua \
+  sandbox/references.lua sandbox/schema.lua sandbox/seed.lua sandbox/service.lua \
+  sandbox/store.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json
 SANDBOX_COMMAND := lua/cipherscale/sandbox/command.lua

@@ -157,6 +157,61 @@ describe("the sandbox's misbehaviour", function()
     end)
   end)
 
+  describe("meddle", function()
+    local function start_crew(misbehave)
+      server = sandbox.start {
+        users = { { id = "u", email = "u@example.com", roles = { "BASIC" } }, { id = "v" } },
+        misbehave = misbehave,
+      }
+      client = server:client { max_retries = 0, timeout = 5 }
+    end
+
+    local function types(id)
+      local list = {}
+      for i, role in ipairs(assert(client.users:roles(id))) do list[i] = role.type end
+      return table.concat(list, " ")
+    end
+
+    it("lets another administrator change something first, at the request that is chosen",
+      function()
+        start_crew { meddle = { after = 1, times = 1, user = "u", set = { "SUPPORT" } } }
+        assert.equal("BASIC", types "u")
+        assert.equal("SUPPORT", types "u")
+        server:change { user = "u", set = {} }
+        assert.equal("", types "u")
+      end)
+
+    it("or when the request's work is done", function()
+      start_crew { match = { method = "GET" },
+        meddle = { user = "u@example.com", when = "after", times = 1, add = { "ADMIN" } } }
+      assert.equal("BASIC", types "u")
+      assert.equal("BASIC ADMIN", types "u")
+    end)
+
+    it("concerns the user of the request when none is named", function()
+      start_crew { match = { method = "PATCH" }, meddle = { delete = true } }
+      local _, err = client.users:update_roles("u", {})
+      assert.equal(404, err.status)
+      assert.equal("v", server:state().users[1].id)
+      server:misbehave { meddle = { status = "Deactivated" } }
+      client.roles:list()
+      client.users:page()
+      assert.equal("Active", server:state().users[1].status)
+      assert.equal("Deactivated", client.users:get("v").status)
+    end)
+
+    it("happens whatever becomes of the request", function()
+      start_crew { meddle = { user = "u", add = { "ADMIN" } }, fail = {} }
+      assert.equal("500", outcomes(1))
+      server:misbehave {}
+      assert.equal("BASIC ADMIN", types "u")
+      server:misbehave { meddle = { user = "u", when = "after", set = {} }, fail = {} }
+      assert.equal("500", outcomes(1))
+      server:misbehave {}
+      assert.equal("", types "u")
+    end)
+  end)
+
   it("lose does the work and closes without an answer", function()
     start { lose = { times = 1 } }
     local state = server:state()
@@ -278,6 +333,11 @@ describe("the sandbox's misbehaviour", function()
       "misbehave.limit: one of per_second, per_minute, or requests with seconds expected")
     raises({ limit = { per_second = 1, style = "leaky" } },
       "misbehave.limit.style: 'window' or 'bucket' expected, got 'leaky'")
+    raises({ meddle = {} },
+      "misbehave.meddle: one of add, remove, set, join, leave, status, delete expected")
+    raises({ meddle = { user = "u", set = {} } }, "misbehave.meddle.user: no user 'u'")
+    raises({ meddle = { set = {}, when = "during" } },
+      "misbehave.meddle.when: 'before' or 'after' expected, got 'during'")
     assert.equal("ok", outcomes(1))
     assert.has_error(function() sandbox.start { misbehave = { stal = 1 } } end)
   end)

@@ -147,6 +147,21 @@ function Server:state()
   return json.decode(text)
 end
 
+local function encode_changes(given)
+  names.typed(given, "table", "change")
+  return json.encode(#given > 0 and given or { given }, "change")
+end
+
+--- Changes the state at once, as another administrator would between two requests.
+--- @param changes table one change or a list of them, each with `user` (id or e-mail, or a list of
+---   them) and what becomes of that user: `add`, `remove` or `set` (direct roles by id, type or
+---   name), `join`, `leave` (groups by id or name), `status`, `delete` (true)
+function Server:change(changes)
+  local text = checked("change", encode_changes, changes)
+  local done, problem = self.handle:control("change", text)
+  if not done then error(problem, 2) end
+end
+
 --- Replaces the misbehaviours; {} makes the server well-behaved again.
 --- @param rules table one rule or a list of rules
 function Server:misbehave(rules)

@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
 --
 -- How the sandbox misbehaves on purpose. A list of rules, each limited by `match`, asked in order
--- for every request that has the right key: latency adds up; the first rule that refuses, stalls
--- or fails a request ends the asking, so the later ones do not count it. What the service itself
--- says does not enter here.
+-- for every request that has the right key: latency adds up, and so does meddling; the first rule
+-- that refuses, stalls or fails a request ends the asking, so the later ones do not count it. What
+-- the service itself says does not enter here.
 
+local changes = require "cipherscale.sandbox.changes"
 local json = require "cipherscale.sandbox.json"
 local names = require "cipherscale.sandbox.names"
 local operations = require "cipherscale.sandbox.operations"
@@ -32,10 +33,14 @@ local FIELDS = {
     burst = true, split = true, retry_after = true, status = true, body = true,
   },
   match = { method = true, path = true },
+  meddle = with_pick { "when" },
 }
 
+for name in pairs(changes.FIELDS) do FIELDS.meddle[name] = true end
+
 local RULE = {
-  latency = true, match = true, fail = true, lose = true, stall = true, cut = true, limit = true,
+  meddle = true, latency = true, match = true, fail = true, lose = true, stall = true, cut = true,
+  limit = true,
 }
 
 local function check_table(value, name, what)
@@ -216,6 +221,20 @@ end
 
 -- Rules
 
+-- Another administrator's change, before the request's work or after it.
+local function compile_meddle(given, what, state)
+  check_table(given, "meddle", what)
+  local hit = compile_pick(given, what)
+  local when = names.word(given.when or "before", { "before", "after" }, what .. ".when")
+  local change = changes.compile(state, given, what)
+  return function(outcome)
+    if hit() then
+      outcome[when] = outcome[when] or {}
+      table.insert(outcome[when], change)
+    end
+  end
+end
+
 local function compile_stall(given, what)
   if type(given) == "number" then
     given = { times = names.number(given, 1, what, true) }
@@ -242,15 +261,16 @@ local function compile_lose(given, what)
   return compile_pick(given, what)
 end
 
-local function compile_rule(given, what)
+local function compile_rule(given, what, state)
   names.typed(given, "table", what)
   names.check(given, RULE, what, "misbehaviour")
   if given.latency ~= nil then names.number(given.latency, 0, what .. ".latency") end
   local function part(name, make)
-    return given[name] ~= nil and make(given[name], what .. "." .. name) or function() end
+    return given[name] ~= nil and make(given[name], what .. "." .. name, state) or function() end
   end
   return {
     match = compile_match(given.match, what .. ".match"), latency = given.latency or 0,
+    meddle = part("meddle", compile_meddle),
     limit = part("limit", compile_limit), stall = part("stall", compile_stall),
     fail = part("fail", compile_fail), lose = part("lose", compile_lose),
     cut = part("cut", compile_cut),
@@ -260,11 +280,12 @@ end
 local Rules = {}
 Rules.__index = Rules
 
---- Rules of a list of tables. Raises { usage = text } on a wrong one.
-function M.compile(list)
+--- Rules of a list of tables, for a state. Raises { usage = text } on a wrong one.
+function M.compile(list, state)
   local rules = {}
   for i, given in ipairs(list) do
-    rules[i] = compile_rule(given, #list > 1 and ("misbehave[%d]"):format(i) or "misbehave")
+    local what = #list > 1 and ("misbehave[%d]"):format(i) or "misbehave"
+    rules[i] = compile_rule(given, what, state)
   end
   return setmetatable(rules, Rules)
 end
@@ -280,6 +301,7 @@ end
 
 local function ask(rule, outcome, method, path, now)
   if not rule.match(method, path) then return false end
+  rule.meddle(outcome)
   outcome.answer = rule.limit(now, method)
   if outcome.answer then return true end
   local stall = rule.stall()
@@ -296,7 +318,8 @@ local function ask(rule, outcome, method, path, now)
 end
 
 --- What happens to a request: nil, or { answer = instead of the service's, fate = "stall" |
---- "lose" | "cut", idle = the service does not get it, bytes = of the body, or "half" }.
+--- "lose" | "cut", idle = the service does not get it, bytes = of the body, or "half",
+--- before =, after = lists of function(path): changes to make around it }.
 function Rules:decide(method, path, now)
   if #self == 0 then return nil end
   local outcome = {}

@@ -6,6 +6,7 @@
 local json = require "cipherscale.sandbox.json"
 local names = require "cipherscale.sandbox.names"
 local people = require "cipherscale.sandbox.people"
+local references = require "cipherscale.sandbox.references"
 local schema = require "cipherscale.sandbox.schema"
 local store = require "cipherscale.sandbox.store"
 
@@ -71,52 +72,9 @@ local function fill(fields, defaults)
   return fields
 end
 
-local function list_of(value, what)
-  if value == nil then return {} end
-  if type(value) ~= "table" or not json.is_list(value) then
-    names.bad("%s: a list expected, got %s", what,
-      type(value) == "table" and "a table with names" or type(value))
-  end
-  return value
-end
-
 local function check_id(fields, by_id, what)
   if fields.id == "" then names.bad("%s.id: a non-empty text expected", what) end
   if by_id[fields.id] then names.bad("%s: the id '%s' is there twice", what, fields.id) end
-end
-
--- The record that a text names: by id, else by one of the fields, the earlier ones first.
-local function find_record(by_id, records, text, fields)
-  if by_id[text] then return by_id[text] end
-  for _, field in ipairs(fields) do
-    local found
-    for _, record in ipairs(records) do
-      if record.fields[field] == text then
-        if found and (found.fields.deleteable == record.fields.deleteable) then
-          return nil, "more than one"
-        end
-        -- A custom role of a built-in type does not hide the built-in one.
-        if not found or found.fields.deleteable then found = record end
-      end
-    end
-    if found then return found end
-  end
-  return nil, "no"
-end
-
-local function resolve(list, what, kind, by_id, records, fields)
-  local found = {}
-  for i, reference in ipairs(list_of(list, what)) do
-    local place = ("%s[%d]"):format(what, i)
-    if type(reference) == "table" then
-      reference = reference.id or reference.name or reference.type or reference.email
-    end
-    names.typed(reference, "string", place)
-    local record, how_many = find_record(by_id, records, reference, fields)
-    if not record then names.bad("%s: %s %s '%s'", place, how_many, kind, reference) end
-    found[i] = record
-  end
-  return found
 end
 
 local function add_role(state, seed, n, checks)
@@ -136,12 +94,12 @@ end
 
 -- A role given in full with a user or a group exists from then on.
 local function roles_of(state, list, what, checks)
-  for _, role in ipairs(list_of(list, what)) do
+  for _, role in ipairs(references.list(list, what)) do
     if type(role) == "table" and role.id and not state.role_by_id[role.id] then
       add_role(state, role, #state.roles + 1, checks.role)
     end
   end
-  return resolve(list, what, "role", state.role_by_id, state.roles, { "type", "name" })
+  return references.all(state, "role", list, what)
 end
 
 local function add_group(state, seed, n, checks)
@@ -159,7 +117,7 @@ end
 
 local function encode_devices(list, what, checks, number)
   local parts = {}
-  for i, seed in ipairs(list_of(list, what)) do
+  for i, seed in ipairs(references.list(list, what)) do
     local fields, extra = read_fields(seed, checks, ("%s[%d]"):format(what, i))
     local n = number * 100 + i
     fill(fields, {
@@ -229,23 +187,21 @@ local function connect(state, users, groups)
   for n, seed in ipairs(users) do
     local list = type(seed) == "table" and seed.groups or nil
     local what = ("users[%d].groups"):format(n)
-    for _, group in ipairs(resolve(list, what, "group", state.group_by_id, state.groups,
-      { "name" })) do
+    for _, group in ipairs(references.all(state, "group", list, what)) do
       store.join(state.users[n], group)
     end
   end
   for n, seed in ipairs(groups) do
     local list = type(seed) == "table" and seed.users or nil
     local what = ("groups[%d].users"):format(n)
-    for _, user in ipairs(resolve(list, what, "user", state.user_by_id, state.users,
-      { "email" })) do
+    for _, user in ipairs(references.all(state, "user", list, what)) do
       store.join(user, state.groups[n])
     end
   end
 end
 
 local function make_owner(state)
-  local owner = find_record(state.role_by_id, state.roles, "OWNER", { "type" })
+  local owner = references.find(state, "role", "OWNER")
   local first = state.users[1]
   if owner and first then
     store.give(first, owner)
@@ -262,7 +218,7 @@ function M.build(config, document, assume)
     user = compile_fields(document, "User", { "roles", "groups", "devices" }),
     device = compile_fields(document, "Device", {}),
   }
-  local roles = config.roles == nil and BUILT_IN or list_of(config.roles, "roles")
+  local roles = config.roles == nil and BUILT_IN or references.list(config.roles, "roles")
   for n, seed in ipairs(roles) do add_role(state, seed, n, checks.role) end
   local groups = expand(config.groups, "groups", function(n)
     return { name = TEAMS[n] or "Group " .. n }

@@ -6,6 +6,7 @@
 -- method, query, content type, body, then the operation itself.
 
 local assumptions = require "cipherscale.sandbox.assumptions"
+local changes = require "cipherscale.sandbox.changes"
 local contract = require "cipherscale.sandbox.contract"
 local json = require "cipherscale.sandbox.json"
 local misbehaviour = require "cipherscale.sandbox.misbehaviour"
@@ -138,17 +139,24 @@ local function below_base(service, path)
   return path:sub(1, #base + 1) == base .. "/" and path:sub(#base + 1) or path
 end
 
+local function meddle(list, path)
+  for _, change in ipairs(list or {}) do change(path) end
+end
+
 -- As perform(), with what the misbehaviours make of it: …, delay, fate, bytes
 local function misbehave(service, method, path, now, query_text, content_type, text, too_large)
-  local outcome = service.rules:decide(method, below_base(service, path), now)
-  local delay = service.rules:latency(method, below_base(service, path))
-  local instead = outcome.answer
+  local below = below_base(service, path)
+  local outcome = service.rules:decide(method, below, now)
+  local delay = service.rules:latency(method, below)
+  meddle(outcome.before, below)
+  local instead, status, body, kind, headers = outcome.answer, 200, nil, nil, nil
   if instead then
-    return instead.status, instead.body, instead.kind, instead.headers, delay
+    status, body, kind, headers = instead.status, instead.body, instead.kind, instead.headers
+  elseif not outcome.idle then
+    status, body, kind, headers =
+      perform(service, method, path, query_text, content_type, text, too_large)
   end
-  if outcome.idle then return 200, nil, nil, nil, 0, "stall" end
-  local status, body, kind, headers =
-    perform(service, method, path, query_text, content_type, text, too_large)
+  meddle(outcome.after, below)
   local bytes = outcome.bytes
   if bytes == "half" then bytes = math.floor(#(body or "") / 2) end
   -- An answer that is not longer than what may pass is whole.
@@ -188,8 +196,8 @@ local function build(text)
     api_key = config.api_key, assume = assume, base_path = contract.base_path(document),
     routes = contract.routes(document, { uuid = assume.id_format == "uuid" }),
   }
-  service.rules = misbehaviour.compile(config.misbehave)
   service.state = seed.build(config, document, assume)
+  service.rules = misbehaviour.compile(config.misbehave, service.state)
   return service
 end
 
@@ -199,7 +207,11 @@ local function controls_of(service)
     base_path = function() return service.base_path end,
     misbehave = function(text)
       local list = json.decode(text, true)
-      service.rules = checked("misbehave", misbehaviour.compile, list)
+      service.rules = checked("misbehave", misbehaviour.compile, list, service.state)
+      return ""
+    end,
+    change = function(text)
+      checked("change", changes.make, service.state, json.decode(text, true))
       return ""
     end,
   }

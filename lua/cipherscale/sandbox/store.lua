@@ -122,6 +122,18 @@ function M.leave(user, group)
   return true
 end
 
+--- Is this record still one of the state's?
+function Store:has_user(user)
+  return self.user_by_id[user.fields.id] == user
+end
+
+--- Takes a user out of the state and of all groups.
+function Store:remove_user(user)
+  for i = #user.groups, 1, -1 do M.leave(user, user.groups[i]) end
+  self.user_by_id[user.fields.id] = nil
+  remove(self.users, user)
+end
+
 --- The user's roles: those given directly, those that groups give (each once), or both.
 function Store:roles_of(user, direct, inherited)
   local roles, n, seen = {}, 0, {}
