@@ -328,6 +328,21 @@ describe("the sandbox's service", function()
       assert.matches('^{"id":"u"', (select(2, send("PATCH", "/tenants/users/u/roles", body))))
     end)
 
+    it("direct_roles", function()
+      with({ direct_roles = "instead" }, { { id = "u", roles = { "BASIC" }, groups = { "g" } },
+                                           { id = "v", groups = { "g" } } })
+      assert.equal("BASIC", types(client.users:roles("u")))
+      assert.equal("BASIC", types(client.users:get("u").roles))
+      assert.equal("BASIC AUDITOR", types(client.users:roles("u", { groupsOnly = true })))
+      assert.equal("BASIC AUDITOR", types(client.users:roles("v")))
+      local holders = client.roles:users(role "AUDITOR", { groups = true })
+      assert.same({ "v", 1 }, { holders[1].id, #holders })
+      assert.equal(200, change({}, { role "BASIC" }))
+      assert.equal("BASIC AUDITOR", types(client.users:roles("u")))
+      assert.equal(200, change({ role "ADMIN" }, {}))
+      assert.equal("ADMIN", types(server:state().users[1].roles))
+    end)
+
     it("role_flags, both_flags", function()
       local both = { rolesOnly = true, groupsOnly = true }
       with { role_flags = "ignored" }

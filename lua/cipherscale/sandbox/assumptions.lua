@@ -25,6 +25,9 @@ M.list = {
     "PATCH roles names a role in both lists: 400, or it is removed first and then added." },
   { "patch_answer", "empty", { "empty", "roles", "user" },
     "What a successful PATCH roles answers: nothing, the user's roles, or the user." },
+  { "direct_roles", "beside", { "beside", "instead" },
+    "A role held directly: counts beside those of groups, or replaces them, so that these count "
+    .. "for nobody who holds any role directly (and show up only with groupsOnly)." },
   { "role_flags", "honoured", { "honoured", "ignored" },
     "rolesOnly and groupsOnly limit GET roles to direct and to inherited ones, or do nothing." },
   { "both_flags", "all", { "all", "none", "reject" },

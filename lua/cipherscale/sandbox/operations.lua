@@ -271,7 +271,7 @@ function M.RolesController_findRoleUsers(state, request)
   if inherited == nil then inherited = state.assume.role_users == "all" end
   local users = {}
   for _, user in ipairs(state.users) do
-    if store.has_role(user, role, inherited) then users[#users + 1] = state:encode_user(user) end
+    if state:has_role(user, role, inherited) then users[#users + 1] = state:encode_user(user) end
   end
   return "[" .. table.concat(users, ",") .. "]"
 end

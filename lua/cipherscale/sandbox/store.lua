@@ -134,9 +134,15 @@ function Store:remove_user(user)
   remove(self.users, user)
 end
 
+-- Where a direct role replaces those of groups, they count for users without one.
+local function groups_count(self, user)
+  return self.assume.direct_roles == "beside" or not user.direct[1]
+end
+
 --- The user's roles: those given directly, those that groups give (each once), or both.
 function Store:roles_of(user, direct, inherited)
   local roles, n, seen = {}, 0, {}
+  if direct and inherited then inherited = groups_count(self, user) end
   if direct then
     for _, role in ipairs(user.direct) do
       n = n + 1
@@ -158,9 +164,9 @@ function Store:roles_of(user, direct, inherited)
 end
 
 --- Does the user hold the role directly, or (when asked) through a group?
-function M.has_role(user, role, inherited)
+function Store:has_role(user, role, inherited)
   if user.holds[role] then return true end
-  if not inherited then return false end
+  if not inherited or not groups_count(self, user) then return false end
   for _, group in ipairs(user.groups) do
     for _, given in ipairs(group.roles) do
       if given == role then return true end
