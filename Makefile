@@ -26,7 +26,7 @@ LUA_FILES := $(addprefix lua/cipherscale/, \
   bulk/things.lua bulk/verbs.lua sandbox/init.lua sandbox/assumptions.lua \
   sandbox/changes.lua sandbox/command.lua sandbox/contract.lua sandbox/json.lua \
   sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua sandbox/people.lua \
-  sandbox/references.lua sandbox/schema.lua sandbox/seed.lua sandbox/service.lua \
+  sandbox/picks.lua sandbox/references.lua sandbox/schema.lua sandbox/seed.lua sandbox/service.lua \
   sandbox/store.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json

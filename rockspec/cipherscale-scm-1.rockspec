@@ -48,6 +48,7 @@ build = {
     ["cipherscale.sandbox.names"] = "lua/cipherscale/sandbox/names.lua",
     ["cipherscale.sandbox.operations"] = "lua/cipherscale/sandbox/operations.lua",
     ["cipherscale.sandbox.people"] = "lua/cipherscale/sandbox/people.lua",
+    ["cipherscale.sandbox.picks"] = "lua/cipherscale/sandbox/picks.lua",
     ["cipherscale.sandbox.references"] = "lua/cipherscale/sandbox/references.lua",
     ["cipherscale.sandbox.schema"] = "lua/cipherscale/sandbox/schema.lua",
     ["cipherscale.sandbox.seed"] = "lua/cipherscale/sandbox/seed.lua",

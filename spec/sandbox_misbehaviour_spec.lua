@@ -225,6 +225,98 @@ describe("the sandbox's misbehaviour", function()
     assert.equal("ok", outcomes(1))
   end)
 
+  it("lose leaves the work of every kind of change done", function()
+    server = sandbox.start {
+      users = { { id = "u", status = "Invited", groups = { "g" } } }, groups = { { id = "g" } },
+      misbehave = { lose = {} },
+    }
+    client = server:client { max_retries = 0, timeout = 5 }
+    local role = server:state().roles[6].id
+    for _, call in ipairs {
+      function() return client.users:invite "u" end,
+      function() return client.users:update_roles("u", { addedRoles = { role } }) end,
+      function() return client.users:remove_from_group("u", "g") end,
+      function() return client.users:deactivate "u" end,
+    } do
+      local value, err = call()
+      assert.is_nil(value)
+      assert.same({ "network", true }, { err.kind, err.ambiguous })
+    end
+    local state = server:state()
+    assert.same({ "u" }, state.invitations)
+    assert.same({ u = { role } }, state.direct)
+    assert.same({ 0, "Deactivated" }, { #state.users[1].groups, state.users[1].status })
+    for _, request in ipairs(server:requests()) do assert.is_true(request.lost) end
+  end)
+
+  it("reset breaks the connection, and nothing is done", function()
+    start { match = { method = "PATCH" }, reset = { times = 1 } }
+    local state = server:state()
+    local change = { addedRoles = { state.roles[6].id } }
+    local ok, err = client.users:update_roles(state.users[2].id, change)
+    assert.is_nil(ok)
+    assert.same({ "network", true }, { err.kind, err.ambiguous })
+    assert.matches("reset by peer", err.message)
+    assert.same({}, server:state().users[2].roles)
+    assert.is_true(server:requests()[1].reset)
+    assert.is_nil(server:requests()[1].status)
+    assert.is_true(client.users:update_roles(state.users[2].id, change))
+  end)
+
+  describe("share", function()
+    -- How often each fate came among n requests, and the fates in order.
+    local function fates(n)
+      server:clear_requests()
+      for _ = 1, n do client.roles:list() end
+      local counts, list = {}, {}
+      for i, request in ipairs(server:requests()) do
+        local fate = request.lost and "lost" or request.reset and "reset" or request.status
+        counts[fate] = (counts[fate] or 0) + 1
+        list[i] = fate
+      end
+      return counts, table.concat(list, " ")
+    end
+
+    local function near(expected, got)
+      assert.is_true(math.abs((got or 0) - expected) < expected * 0.4, tostring(got))
+    end
+
+    it("hits that part of the requests, each kind by its own chance", function()
+      start { lose = { share = 0.1 }, reset = { share = 0.05 },
+              fail = { share = 0.05, status = 502 } }
+      local counts = fates(2000)
+      near(200, counts.lost)
+      near(100, counts.reset)
+      near(100, counts[502])
+      near(1600, counts[200])
+    end)
+
+    it("hits the same ones each time, and others with another seed", function()
+      local rules = { { fail = { share = 0.3 } }, { fail = { share = 0.3, status = 502 } } }
+      start(rules)
+      local _, first = fates(100)
+      server:misbehave(rules)
+      assert.equal(first, select(2, fates(100)))
+      rules[1].seed = 2
+      server:misbehave(rules)
+      assert.are_not.equal(first, select(2, fates(100)))
+    end)
+
+    it("goes with times and after", function()
+      start { fail = { share = 1, after = 2, times = 3 } }
+      assert.equal("ok ok 500 500 500 ok", outcomes(6))
+      server:misbehave { fail = { share = 0 } }
+      assert.equal("ok ok ok", outcomes(3))
+    end)
+  end)
+
+  it("can revoke the key in the middle", function()
+    start { fail = { after = 2, status = 401 } }
+    assert.equal("ok ok 401 401", outcomes(4))
+    local _, body = wire.send(server, { path = "/tenants/roles" })
+    assert.equal('{"statusCode":401,"message":"Unauthorized"}', body)
+  end)
+
   describe("cut", function()
     it("sends the first bytes of a body, or half of it, and closes", function()
       start { cut = { times = 1, bytes = 10 } }
@@ -333,6 +425,11 @@ describe("the sandbox's misbehaviour", function()
       "misbehave.limit: one of per_second, per_minute, or requests with seconds expected")
     raises({ limit = { per_second = 1, style = "leaky" } },
       "misbehave.limit.style: 'window' or 'bucket' expected, got 'leaky'")
+    raises({ lose = { share = 1.5 } }, "misbehave.lose.share: a number from 0 to 1 expected")
+    raises({ lose = { share = 0.5, every = 2 } }, "misbehave.lose: share excludes every")
+    raises({ seed = -1 }, "misbehave.seed: whole number of at least 0 expected, got -1")
+    raises({ reset = { status = 500 } }, "misbehave.reset: unknown field 'status'; "
+      .. "known: after, every, share, times")
     raises({ meddle = {} },
       "misbehave.meddle: one of add, remove, set, join, leave, status, delete expected")
     raises({ meddle = { user = "u", set = {} } }, "misbehave.meddle.user: no user 'u'")

@@ -111,8 +111,11 @@ static void set_target(lua_State *L, const char *uri, size_t size, const char *b
 }
 
 static void set_fate(lua_State *L, const struct sb_record_head *head) {
-  static const char *const flags[] = {
-    [SB_ANSWERED] = NULL, [SB_CUT] = "cut", [SB_LOST] = "lost", [SB_STALLED] = "stalled"};
+  static const char *const flags[] = {[SB_ANSWERED] = NULL,
+                                      [SB_CUT] = "cut",
+                                      [SB_LOST] = "lost",
+                                      [SB_STALLED] = "stalled",
+                                      [SB_RESET] = "reset"};
   if (head->fate == SB_ANSWERED || head->fate == SB_CUT) {
     lua_pushinteger(L, head->status);
     lua_setfield(L, -2, "status");

@@ -11,8 +11,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What became of a request; `status` is meaningless for the last two. */
-enum sb_fate { SB_ANSWERED, SB_CUT, SB_LOST, SB_STALLED };
+/* What became of a request; `status` is meaningless for the last three. */
+enum sb_fate { SB_ANSWERED, SB_CUT, SB_LOST, SB_STALLED, SB_RESET };
 
 /* Growable bytes that remember a failed allocation until they are released. */
 struct sb_bytes {

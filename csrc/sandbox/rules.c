@@ -87,7 +87,8 @@ static void read_answer(lua_State *L, int base, struct sb_answer *answer) {
   static const struct {
     const char *name;
     enum sb_fate fate;
-  } fates[] = {{"cut", SB_CUT}, {"lose", SB_LOST}, {"stall", SB_STALLED}};
+  } fates[] = {
+    {"cut", SB_CUT}, {"lose", SB_LOST}, {"stall", SB_STALLED}, {"reset", SB_RESET}};
   const char *fate = lua_tostring(L, base + 5);
   for (size_t i = 0; fate != NULL && i < sizeof fates / sizeof *fates; i++)
     if (strcmp(fate, fates[i].name) == 0) answer->fate = fates[i].fate;

@@ -209,6 +209,15 @@ static enum MHD_Result send_answer(struct exchange *x) {
   return queued;
 }
 
+/* libmicrohttpd only closes, which the client reads as an end. Dissolving the association
+ * sends RST at once (connect(2), AF_UNSPEC). */
+static void reset_connection(struct exchange *x) {
+  const union MHD_ConnectionInfo *info =
+    MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+  if (info != NULL) (void)connect(info->connect_fd, &nobody, sizeof nobody);
+}
+
 /* libmicrohttpd's callbacks; MHD_NO closes the connection without an answer */
 
 static void *on_request_line(void *context, const char *uri,
@@ -274,7 +283,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
       return MHD_YES;
     }
   }
-  if (x->answer.fate == SB_LOST || x->answer.fate == SB_STALLED) return MHD_NO;
+  if (x->answer.fate == SB_RESET) reset_connection(x);
+  if (x->answer.fate == SB_RESET || x->answer.fate == SB_LOST ||
+      x->answer.fate == SB_STALLED)
+    return MHD_NO;
   return send_answer(x);
 }
 

@@ -128,7 +128,8 @@ end
 
 --- What the server received, in order of arrival.
 --- @return table[] requests each with method, path (below the base path, percent-encoded), query,
----   body, headers (lower-case names) and status, or `lost` or `stalled`; `cut` where it was cut
+---   body, headers (lower-case names) and status, or `lost`, `stalled` or `reset`; `cut` where it
+---   was cut
 function Server:requests()
   return self.handle:requests(self.base_path)
 end

@@ -2,29 +2,29 @@
 --
 -- How the sandbox misbehaves on purpose. A list of rules, each limited by `match`, asked in order
 -- for every request that has the right key: latency adds up, and so does meddling; the first rule
--- that refuses, stalls or fails a request ends the asking, so the later ones do not count it. What
--- the service itself says does not enter here.
+-- that refuses, stalls, resets or fails a request ends the asking, so the later ones do not count
+-- it. What the service itself says does not enter here.
 
 local changes = require "cipherscale.sandbox.changes"
 local json = require "cipherscale.sandbox.json"
 local names = require "cipherscale.sandbox.names"
 local operations = require "cipherscale.sandbox.operations"
+local picks = require "cipherscale.sandbox.picks"
 
 local M = {}
 
 local READS = { GET = true, HEAD = true }
 
--- Which requests are hit: { every =, times =, after = }. Without any of them all are.
-local PICK = { every = 1, times = 1, after = 1 }
-
 local function with_pick(more)
-  local known = { every = true, times = true, after = true }
+  local known = {}
+  for name in pairs(picks.FIELDS) do known[name] = true end
   for _, name in ipairs(more) do known[name] = true end
   return known
 end
 
 local FIELDS = {
   fail = with_pick { "status", "body", "headers" },
+  reset = with_pick {},
   lose = with_pick {},
   stall = with_pick { "work" },
   cut = with_pick { "bytes" },
@@ -39,28 +39,13 @@ local FIELDS = {
 for name in pairs(changes.FIELDS) do FIELDS.meddle[name] = true end
 
 local RULE = {
-  meddle = true, latency = true, match = true, fail = true, lose = true, stall = true, cut = true,
-  limit = true,
+  match = true, seed = true, latency = true, meddle = true, limit = true, stall = true,
+  reset = true, fail = true, lose = true, cut = true,
 }
 
 local function check_table(value, name, what)
   names.typed(value, "table", what)
   names.check(value, FIELDS[name], what, "field")
-end
-
-local function compile_pick(given, what)
-  for name in pairs(PICK) do
-    if given[name] ~= nil then names.number(given[name], name == "after" and 0 or 1,
-      what .. "." .. name, true) end
-  end
-  local every, times, after = given.every or 1, given.times or math.huge, given.after or 0
-  local seen, hits = -after, 0
-  return function()
-    seen = seen + 1
-    if seen < 1 or seen % every ~= 0 or hits >= times then return false end
-    hits = hits + 1
-    return true
-  end
 end
 
 local function compile_match(given, what)
@@ -111,14 +96,15 @@ end
 -- Failing without doing the work
 
 local REASONS = {
-  [408] = "Request Timeout", [429] = "ThrottlerException: Too Many Requests",
+  [401] = "Unauthorized", [403] = "Forbidden resource", [408] = "Request Timeout",
+  [429] = "ThrottlerException: Too Many Requests",
   [500] = "Internal server error", [502] = "Bad Gateway", [503] = "Service Unavailable",
   [504] = "Gateway Timeout",
 }
 
-local function compile_fail(given, what)
+local function compile_fail(given, what, context)
   check_table(given, "fail", what)
-  local hit = compile_pick(given, what)
+  local hit = picks.compile(given, what, context.seed)
   local status = check_status(given.status or 500, what .. ".status")
   local body = given.body
   if body == nil then
@@ -222,11 +208,11 @@ end
 -- Rules
 
 -- Another administrator's change, before the request's work or after it.
-local function compile_meddle(given, what, state)
+local function compile_meddle(given, what, context)
   check_table(given, "meddle", what)
-  local hit = compile_pick(given, what)
+  local hit = picks.compile(given, what, context.seed)
   local when = names.word(given.when or "before", { "before", "after" }, what .. ".when")
-  local change = changes.compile(state, given, what)
+  local change = changes.compile(context.state, given, what)
   return function(outcome)
     if hit() then
       outcome[when] = outcome[when] or {}
@@ -235,45 +221,47 @@ local function compile_meddle(given, what, state)
   end
 end
 
-local function compile_stall(given, what)
+local function compile_stall(given, what, context)
   if type(given) == "number" then
     given = { times = names.number(given, 1, what, true) }
   end
   check_table(given, "stall", what)
   if given.work ~= nil then names.typed(given.work, "boolean", what .. ".work") end
-  local hit = compile_pick(given, what)
+  local hit = picks.compile(given, what, context.seed)
   return function()
     if hit() then return given.work and "work" or "idle" end
   end
 end
 
-local function compile_cut(given, what)
+local function compile_cut(given, what, context)
   check_table(given, "cut", what)
   if given.bytes ~= nil then names.number(given.bytes, 0, what .. ".bytes", true) end
-  local hit = compile_pick(given, what)
+  local hit = picks.compile(given, what, context.seed)
   return function()
     if hit() then return given.bytes or "half" end
   end
 end
 
-local function compile_lose(given, what)
-  check_table(given, "lose", what)
-  return compile_pick(given, what)
+-- Nothing but the choice of requests.
+local function compile_plain(given, what, context)
+  check_table(given, what:match("%a+$"), what)
+  return picks.compile(given, what, context.seed)
 end
 
 local function compile_rule(given, what, state)
   names.typed(given, "table", what)
   names.check(given, RULE, what, "misbehaviour")
   if given.latency ~= nil then names.number(given.latency, 0, what .. ".latency") end
+  local context = { state = state, seed = names.number(given.seed or 1, 0, what .. ".seed", true) }
   local function part(name, make)
-    return given[name] ~= nil and make(given[name], what .. "." .. name, state) or function() end
+    return given[name] ~= nil and make(given[name], what .. "." .. name, context) or function() end
   end
   return {
     match = compile_match(given.match, what .. ".match"), latency = given.latency or 0,
     meddle = part("meddle", compile_meddle),
     limit = part("limit", compile_limit), stall = part("stall", compile_stall),
-    fail = part("fail", compile_fail), lose = part("lose", compile_lose),
-    cut = part("cut", compile_cut),
+    reset = part("reset", compile_plain), fail = part("fail", compile_fail),
+    lose = part("lose", compile_plain), cut = part("cut", compile_cut),
   }
 end
 
@@ -309,6 +297,10 @@ local function ask(rule, outcome, method, path, now)
     outcome.fate, outcome.idle = "stall", stall == "idle"
     return true
   end
+  if rule.reset() then
+    outcome.fate, outcome.idle = "reset", true
+    return true
+  end
   outcome.answer = rule.fail()
   if outcome.answer then return true end
   if rule.lose() then outcome.fate = "lose" end
@@ -318,7 +310,7 @@ local function ask(rule, outcome, method, path, now)
 end
 
 --- What happens to a request: nil, or { answer = instead of the service's, fate = "stall" |
---- "lose" | "cut", idle = the service does not get it, bytes = of the body, or "half",
+--- "reset" | "lose" | "cut", idle = the service does not get it, bytes = of the body, or "half",
 --- before =, after = lists of function(path): changes to make around it }.
 function Rules:decide(method, path, now)
   if #self == 0 then return nil end

@@ -149,14 +149,16 @@ local function misbehave(service, method, path, now, query_text, content_type, t
   local outcome = service.rules:decide(method, below, now)
   local delay = service.rules:latency(method, below)
   meddle(outcome.before, below)
-  local instead, status, body, kind, headers = outcome.answer, 200, nil, nil, nil
-  if instead then
-    status, body, kind, headers = instead.status, instead.body, instead.kind, instead.headers
-  elseif not outcome.idle then
+  local status, body, kind, headers = 200, nil, nil, nil
+  if not outcome.answer and not outcome.idle then
     status, body, kind, headers =
       perform(service, method, path, query_text, content_type, text, too_large)
   end
   meddle(outcome.after, below)
+  local instead = outcome.answer
+  if instead then
+    return instead.status, instead.body, instead.kind, instead.headers, delay
+  end
   local bytes = outcome.bytes
   if bytes == "half" then bytes = math.floor(#(body or "") / 2) end
   -- An answer that is not longer than what may pass is whole.
