@@ -82,6 +82,18 @@ describe("the sandbox's seed", function()
       { #state.users[2].groups, #state.users[1].groups, #state.groups[2].users })
   end)
 
+  it("gives roles and groups to so many users, evenly spread", function()
+    local state = state_of { users = 10, groups = { "Crew" },
+      holders = { SUPPORT = 3, BASIC = 10, ADMIN = 0 }, members = { Crew = 5 } }
+    local direct, crew = {}, {}
+    for i, user in ipairs(state.users) do direct[i] = server:direct_roles()[user.id] end
+    assert.same({ "BASIC OWNER", "BASIC", "BASIC", "BASIC SUPPORT", "BASIC", "BASIC",
+      "BASIC SUPPORT", "BASIC", "BASIC", "BASIC SUPPORT" }, direct)
+    for _, user in ipairs(state.groups[1].users) do crew[#crew + 1] = user.email end
+    for i = 2, 10, 2 do assert.equal(state.users[i].email, crew[i / 2]) end
+    assert.equal(5, #crew)
+  end)
+
   it("reads what the server wrote", function()
     local state = state_of { users = 3, groups = 2 }
     server:stop()
@@ -114,6 +126,10 @@ describe("the sandbox's seed", function()
       "users[1].extra: 'email' is a field of the contract, set it directly")
     raises({ users = { { devices = { { active = "yes" } } } } },
       "users[1].devices[1].active must be a boolean value")
+    raises({ users = 2, holders = { SUPORT = 1 } }, "holders: no role 'SUPORT'")
+    raises({ users = 2, holders = { SUPPORT = 3 } }, "holders.SUPPORT: at most 2 users, got 3")
+    raises({ users = 2, members = { Sales = 1 } }, "members: no group 'Sales'")
+    raises({ users = 2, members = 5 }, "members: table expected, got number")
     raises({ users = { "a", [3] = "c" } }, "users: a list without holes and names expected")
   end)
 end)

@@ -2,6 +2,9 @@
 --
 -- The sandbox as its users hold it: starting, its client, what it received, its state, its end.
 
+local now = require("cipherscale.core").now
+local helper = require "spec.support.helper"
+local process = require "spec.support.process"
 local sandbox = require "cipherscale.sandbox"
 local wire = require "spec.sandbox.wire"
 
@@ -168,6 +171,73 @@ describe("cipherscale.sandbox", function()
       assert.same({ "BASIC", "AUDITOR" }, { roles[1].type, roles[2].type })
       assert.same({ u = { state.users[1].roles[1].id } }, state.direct)
       assert.same({ "u" }, state.invitations)
+    end)
+  end)
+
+  it("direct_roles tells what users hold directly, in one word list each", function()
+    start {
+      users = { { id = "u", roles = { "SUPPORT", "BASIC" }, groups = { "g" } }, { id = 'v"' } },
+      groups = { { name = "g", roles = { "AUDITOR" } } },
+    }
+    assert.same({ u = "BASIC SUPPORT", ['v"'] = "" }, server:direct_roles())
+  end)
+
+  describe("for a client in another process", function()
+    -- A script that PATCHes for ever, each user of the list in turn.
+    local SCRIPT = [[
+      local client = require("cipherscale").new { base_url = %q, api_key = %q }
+      print "begun"
+      io.stdout:flush()
+      while true do
+        client:run(function(tasks)
+          for i = 1, 50 do
+            tasks:spawn(function() assert(client.users:update_roles("u" .. i, {})) end)
+          end
+        end)
+        if %s then break end
+      end
+    ]]
+
+    local function users()
+      local list = {}
+      for i = 1, 50 do list[i] = { id = "u" .. i } end
+      return list
+    end
+
+    it("serves while this one waits", function()
+      start { users = users() }
+      local output, code = helper.run_lua(SCRIPT:format(server.url, server.api_key, "true"))
+      assert.same({ "begun\n", 0 }, { output, code })
+      local patches = {}
+      for _, request in ipairs(server:requests()) do
+        assert.same({ "PATCH", '{"addedRoles":[],"removedRoles":[]}', 200 },
+          { request.method, request.body, request.status })
+        local id = request.path:match "^/tenants/users/([^/]+)/roles$"
+        patches[id] = (patches[id] or 0) + 1
+      end
+      for i = 1, 50 do assert.equal(1, patches["u" .. i]) end
+    end)
+
+    it("goes on serving when that one is killed in the middle", function()
+      start { users = users(), misbehave = { latency = 0.01 } }
+      local path = os.tmpname()
+      local file = assert(io.open(path, "w"))
+      file:write(SCRIPT:format(server.url, server.api_key, "false"))
+      file:close()
+      -- Only exec: no shell is left that would say "Killed".
+      local pipe = assert(io.popen(
+        ("exec env LUA_PATH='%s' LUA_CPATH='%s' sh -c 'echo $$; exec lua5.4 %s'")
+          :format(package.path, package.cpath, path)))
+      local child = tonumber(pipe:read "*l")
+      assert.equal("begun", pipe:read "*l")
+      local limit = now() + 10
+      repeat until #server:requests() >= 200 or now() > limit
+      assert.is_true(process.kill(child))
+      pipe:close()
+      os.remove(path)
+      local client = server:client { max_retries = 0, timeout = 5 }
+      assert.equal(50, assert(client.users:page()).total)
+      client:close()
     end)
   end)
 

@@ -3,6 +3,11 @@
 -- A stand-in for the service, for tests: an HTTP server on a free loopback port, in this process,
 -- with real state and strict checks. This file is the side that users hold; it checks what start
 -- takes as a whole and passes the rest, as JSON, to the server's own Lua state (service.lua).
+--
+-- server:state() gives { users = { { id, email, status, …, roles = { { id, name, type, … }, … },
+-- groups = { { id, name, … }, … }, devices }, … }, groups = { { id, name, …, roles, users }, … },
+-- roles = { { id, name, type, … }, … }, direct = { [user id] = { role id, … }, … },
+-- invitations = { user id, … } }; the roles of a user are the effective ones.
 
 local assumptions = require "cipherscale.sandbox.assumptions"
 local core = require "cipherscale.sandbox.core"
@@ -15,8 +20,8 @@ local M = {}
 local LOG_LIMIT = 100000
 
 local OPTIONS = {
-  users = true, groups = true, roles = true, api_key = true, port = true, misbehave = true,
-  assume = true, log = true,
+  users = true, groups = true, roles = true, holders = true, members = true, api_key = true,
+  port = true, misbehave = true, assume = true, log = true,
 }
 
 -- A client keeps its server alive, not the other way round.
@@ -72,7 +77,8 @@ local function read_options(options)
   if port > 65535 then names.bad("port: at most 65535 expected, got %d", port) end
   local key = options.api_key == nil and "sandbox-" .. core.random() or check_key(options.api_key)
   local config = {
-    users = options.users, groups = options.groups, roles = options.roles, api_key = key,
+    users = options.users, groups = options.groups, roles = options.roles,
+    holders = options.holders, members = options.members, api_key = key,
     assume = names.typed(options.assume or {}, "table", "assume"),
     misbehave = append_rules({}, options.misbehave or {}),
   }
@@ -82,8 +88,10 @@ end
 --- Starts a server.
 --- @param options? table `users` and `groups` (a number of invented ones, or a list of tables in
 ---   the API's shapes with any field set), `roles` (a list; the seven built-in ones by default),
----   `api_key`, `port` (0: any free one), `misbehave` (see misbehave()), `assume` (answers to what
----   the documentation leaves open, see assumptions()), `log` (false, or how many requests to keep)
+---   `holders` and `members` (how many users, evenly spread, hold a role directly or are in a
+---   group: { SUPPORT = 50 }), `api_key`, `port` (0: any free one), `misbehave` (see misbehave()),
+---   `assume` (answers to what the documentation leaves open, see assumptions()), `log` (false, or
+---   how many requests to keep)
 --- @return table server with the fields `url` and `api_key`
 function M.start(options)
   local settings = checked("start", read_options, options or {})
@@ -139,13 +147,19 @@ function Server:clear_requests()
   self.handle:clear()
 end
 
+-- A part of the state, by the name of its control.
+local function read(server, name)
+  local text, problem = server.handle:control(name, "")
+  if not text then error(problem, 3) end
+  return json.decode(text)
+end
+
 --- A copy of the service's state in the API's shapes.
---- @return table state with the lists users, groups and roles; `direct` (user id → list of ids of
+--- @return table state with the lists `users` (each with status, roles that are effective, groups,
+---   devices), `groups` (each with roles, users) and `roles`; `direct` (user id → list of ids of
 ---   the roles held directly) and `invitations` (ids of invited users, one for each e-mail)
 function Server:state()
-  local text, problem = self.handle:control("state", "")
-  if not text then error(problem, 2) end
-  return json.decode(text)
+  return read(self, "state")
 end
 
 local function encode_changes(given)
@@ -163,8 +177,19 @@ function Server:change(changes)
   if not done then error(problem, 2) end
 end
 
+--- Who holds what directly, for comparing whole tenants: faster than state().
+--- @return table<string, string> roles user id → types of the direct roles, sorted: "ADMIN BASIC"
+function Server:direct_roles()
+  return read(self, "direct_roles")
+end
+
 --- Replaces the misbehaviours; {} makes the server well-behaved again.
---- @param rules table one rule or a list of rules
+--- @param rules table one rule or a list of rules. A rule has `match` { method =, path = pattern }
+---   and any of `latency` (seconds), `limit` (rate), `stall` (no answer), `reset` (connection),
+---   `fail` { status =, body =, headers = }, `lose` (the work is done, the answer is not sent),
+---   `cut` { bytes = }, `meddle` (a change as change() takes it; without `user` it is the one of
+---   the request; `when` "before" or "after" the work). All but match, latency and limit are tables
+---   that may say `every`, `share`, `times`, `after`; the rule's `seed` decides what `share` hits.
 function Server:misbehave(rules)
   local text = checked("misbehave", encode_rules, rules)
   local done, problem = self.handle:control("misbehave", text)

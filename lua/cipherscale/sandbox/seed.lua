@@ -209,7 +209,20 @@ local function make_owner(state)
   end
 end
 
---- The state that `config` (users, groups, roles) describes.
+-- Gives each thing that is named to so many users, evenly spread over all of them.
+local function spread(state, kind, counts, what, give)
+  local users = state.users
+  for _, name in ipairs(names.sorted(names.typed(counts or {}, "table", what))) do
+    local record = references.one(state, kind, name, what)
+    local count = names.number(counts[name], 0, what .. "." .. name, true)
+    if count > #users then
+      names.bad("%s.%s: at most %d users, got %d", what, name, #users, count)
+    end
+    for i = 1, count do give(users[math.ceil(i * #users / count)], record) end
+  end
+end
+
+--- The state that `config` (users, groups, roles, holders, members) describes.
 function M.build(config, document, assume)
   local state = store.new(assume)
   local checks = {
@@ -228,6 +241,8 @@ function M.build(config, document, assume)
   for n, seed in ipairs(users) do add_user(state, seed, n, checks, seen) end
   connect(state, users, groups)
   if type(config.users) == "number" then make_owner(state) end
+  spread(state, "role", config.holders, "holders", store.give)
+  spread(state, "group", config.members, "members", store.join)
   return state
 end
 

@@ -206,6 +206,7 @@ end
 local function controls_of(service)
   return {
     state = function() return service.state:encode() end,
+    direct_roles = function() return service.state:encode_direct_roles() end,
     base_path = function() return service.base_path end,
     misbehave = function(text)
       local list = json.decode(text, true)

@@ -212,15 +212,24 @@ function M.encode_group(group)
   }
 end
 
--- The ids of roles that users hold directly: what the API's shapes do not tell.
-local function encode_direct(users)
+-- A field of the roles that users hold directly, which the API's shapes do not tell:
+-- { "user id": write(list), … }
+local function encode_direct(users, field, write)
   local parts = {}
   for i, user in ipairs(users) do
-    local ids = {}
-    for j, role in ipairs(user.direct) do ids[j] = role.fields.id end
-    parts[i] = json.quote(user.fields.id) .. ":" .. json.encode(ids)
+    local values = {}
+    for j, role in ipairs(user.direct) do values[j] = role.fields[field] end
+    parts[i] = json.quote(user.fields.id) .. ":" .. write(values)
   end
   return "{" .. concat(parts, ",") .. "}"
+end
+
+--- The sorted types of the roles that users hold directly, written: {"user id":"ADMIN BASIC", …}
+function Store:encode_direct_roles()
+  return encode_direct(self.users, "type", function(types)
+    sort(types)
+    return json.quote(concat(types, " "))
+  end)
 end
 
 --- The whole state, written.
@@ -230,7 +239,8 @@ function Store:encode()
   for i, group in ipairs(self.groups) do groups[i] = M.encode_group(group) end
   return concat {
     '{"users":[', concat(users, ","), '],"groups":[', concat(groups, ","),
-    '],"roles":', M.encode_roles(self.roles), ',"direct":', encode_direct(self.users),
+    '],"roles":', M.encode_roles(self.roles),
+    ',"direct":', encode_direct(self.users, "id", json.encode),
     ',"invitations":', json.encode(self.invitations), "}",
   }
 end
