@@ -176,6 +176,13 @@ static void push_members(lua_State *L, int values) {
   }
   lua_pushcfunction(L, client_close);
   lua_setfield(L, members, "close");
+  lua_getfield(L, values, "base_url");
+  lua_setfield(L, members, "base_url");
+  if (lua_getfield(L, values, "protect") == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+  }
+  lua_setfield(L, members, "protect");
   lua_getfield(L, values, "on_event");
   lua_rawsetp(L, members, &on_event_key);
   lua_createtable(L, 0, 1);

@@ -310,7 +310,13 @@ void cs_error_push(lua_State *L, const struct cs_request *request,
     lua_pushlstring(L, request->answer.data, n > SHOWN_BODY ? SHOWN_BODY : n);
     lua_setfield(L, record, "body");
   }
-  if (kind == CS_HTTP) describe_http(L, request, record);
+  if (kind != CS_HTTP) return;
+  describe_http(L, request, record);
+  const char *path = cs_buffer_text(&request->url) + base_length;
+  if (request->status == 404 && (strstr(path, "%40") || strchr(path, '@'))) {
+    lua_pushliteral(L, "an id is expected, not an e-mail: users:find(email) gives the user");
+    lua_setfield(L, record, "hint");
+  }
 }
 
 int cs_error_new(lua_State *L) {
@@ -343,6 +349,13 @@ static int record_tostring(lua_State *L) {
   if (raw_field(L, 1, "message") == LUA_TSTRING) {
     luaL_addstring(&text, ": ");
     luaL_addvalue(&text);
+  } else {
+    lua_pop(L, 1);
+  }
+  if (raw_field(L, 1, "hint") == LUA_TSTRING) {
+    luaL_addstring(&text, " (");
+    luaL_addvalue(&text);
+    luaL_addstring(&text, ")");
   } else {
     lua_pop(L, 1);
   }

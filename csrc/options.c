@@ -53,6 +53,8 @@ static const struct cs_field call_options[] = {
   {.name = "response", .type = CS_TABLE, .doc = "Filled with status, headers, …"},
   {.name = NULL}};
 
+static const struct cs_field person = {.type = CS_ID};
+
 static const struct cs_field client_options[] = {
   CALL_OPTIONS(IN_CLIENT),
   {.name = "api_key", .type = CS_STRING_OR_FUNCTION},
@@ -73,6 +75,7 @@ static const struct cs_field client_options[] = {
   {.name = "no_proxy", .type = CS_STRING, AT(no_proxy)},
   {.name = "app", .type = CS_ID, AT(app)},
   {.name = "read_only", .type = CS_BOOLEAN, AT(read_only)},
+  {.name = "protect", .type = CS_LIST, .of = &person},
   {.name = "on_event", .type = CS_FUNCTION},
   {.name = NULL}};
 

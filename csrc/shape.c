@@ -191,6 +191,21 @@ void cs_shape_write_query(lua_State *L, const char *call, int index,
 
 /* ---- Options ---- */
 
+/* Puts a checked copy in the place of a list of strings. */
+static void copy_strings(lua_State *L, const struct cs_place *place,
+                         const struct cs_field *option, int index) {
+  lua_Integer count = cs_check_list(L, place, option, index);
+  lua_newtable(L);
+  int copy = lua_gettop(L);
+  for (lua_Integer i = 1; cs_check_next_element(L, place, index, count, i); i++) {
+    const struct cs_place element = {.parent = place, .element = i};
+    size_t n;
+    (void)cs_check_string(L, &element, option->of, lua_gettop(L), &n);
+    lua_rawseti(L, copy, i);
+  }
+  lua_replace(L, index);
+}
+
 /* Checks the value on top and stores what a struct can hold. */
 static void store(lua_State *L, const struct cs_place *place,
                   const struct cs_field *option, void *into) {
@@ -228,9 +243,11 @@ static void store(lua_State *L, const struct cs_place *place,
     if (!lua_isfunction(L, index) && lua_type(L, index) != LUA_TSTRING)
       (void)cs_check_complain_type(L, place, option, index);
     break;
+  case CS_LIST:
+    copy_strings(L, place, option, index);
+    break;
   case CS_TABLE:
   case CS_OBJECT:
-  case CS_LIST:
     cs_check_table(L, place, "table", index);
     break;
   }

@@ -26,9 +26,22 @@ describe("client.bulk", function()
       raises(nil, "bulk.roles: table of options expected, got nil")
       raises({ users = {}, ad = { "AUDITOR" } },
         "bulk.roles: unknown option 'ad' (did you mean 'add'?)")
-      raises({ users = {}, journal = "x" },
-        "bulk.roles: unknown option 'journal' (known: users, add, remove)")
-      raises({ users = { "u1" } }, "bulk.roles: nothing to do: add or remove expected")
+      raises({ users = {}, force = true, add = { "AUDITOR" } },
+        "bulk.roles: unknown option 'force' (known: users, add, remove, set, replace, journal, "
+          .. "note, on_unknown, direct_roles, allow_owner, protect, allow_empty, max_changes, "
+          .. "max_removal_percent, min_admins, max_failures, max_unreachable)")
+      raises({ users = { "u1" } },
+        "bulk.roles: nothing to do: add, remove, set, replace expected")
+      raises({ users = { "u1" }, set = { "BASIC" }, add = { "AUDITOR" } },
+        "bulk.roles: set: it says all; add, remove and replace cannot stand beside it")
+      raises({ users = { "u1" }, replace = { SUPPORT = 5 } },
+        "bulk.roles: replace: table { old = new } of non-empty strings expected")
+      raises({ users = { "u1" }, add = { "AUDITOR" }, journal = "" },
+        "bulk.roles: journal: non-empty string expected, got ''")
+      raises({ users = { "u1" }, add = { "AUDITOR" }, max_changes = "10" },
+        "bulk.roles: max_changes: number or share (\"10%\") expected, got '10'")
+      raises({ users = { "u1" }, add = { "AUDITOR" }, on_unknown = "ignore" },
+        "bulk.roles: on_unknown: \"skip\" expected, got 'ignore'")
       raises({ users = { "u1" }, add = "AUDITOR" },
         "bulk.roles: add: list of ids or names expected, got string")
       raises({ users = { "u1" }, add = { "AUDITOR", 5 } },
@@ -46,6 +59,8 @@ describe("client.bulk", function()
       local made = plan { users = { "u1" }, add = { "AUDITOR" } }
       assert.has_error(function() made:apply { on_progres = print } end,
         "plan.apply: unknown option 'on_progres' (did you mean 'on_progress'?)")
+      assert.has_error(function() made:apply { recheck = true } end,
+        "plan.apply: recheck: seconds, or false expected, got boolean")
       assert.has_error(function() made:apply { on_result = 5 } end,
         "plan.apply: on_result: function expected, got number")
       assert.equal(0, #patches())
@@ -55,7 +70,8 @@ describe("client.bulk", function()
       assert.has_error(function() tenant.client.bulk.roles { users = {} } end,
         "bulk.roles: call it as client.bulk:roles{…}")
       local text = tostring(tenant.client.bulk)
-      assert.truthy(text:find("\n  :roles{ users =, add =, remove = }", 1, true))
+      assert.truthy(text:find("\n  :roles{ users =, add =, remove =, set =, replace = }", 1, true))
+      assert.truthy(text:find("\n  :resume(journal)", 1, true))
     end)
   end)
 end)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Reads CSV as RFC 4180 has it, one record at a time, from a path or an open file. Strict where a
+-- Reads and writes CSV as RFC 4180 has it, one record at a time; reads a path or an open file. Strict where a
 -- guess could hit the wrong person (quotes, number of fields, encoding), generous where files from
 -- spreadsheets differ (byte order mark, CRLF, the separator). A reader owns the file only if it
 -- opened it. Nothing about users or the API enters here.
@@ -292,6 +292,40 @@ function M.open(source, options)
     return nil, problem
   end
   return reader
+end
+
+-- Spreadsheets take a cell that begins so for a formula (CWE-1236), also behind a quote.
+local function written(cell)
+  local value = tostring(cell)
+  if find(value, "^[=+%-@\t\r]") and not tonumber(value) then value = "'" .. value end
+  if find(value, '[",;\r\n\t]') then value = '"' .. value:gsub('"', '""') .. '"' end
+  return value
+end
+
+--- Writes a CSV file with commas and CRLF, as RFC 4180 has it.
+--- @param path string
+--- @param columns string[] the header
+--- @param next_cells function gives the cells of the next row, each a string or a number; then nil
+--- @return boolean|nil ok
+--- @return string|nil problem
+function M.write(path, columns, next_cells)
+  local file, problem = io.open(path, "wb")
+  if not file then return nil, problem end
+  local cells = columns
+  while cells do
+    local line = {}
+    for n, cell in ipairs(cells) do line[n] = written(cell) end
+    local ok
+    ok, problem = file:write(table.concat(line, ","), "\r\n")
+    if not ok then
+      file:close()
+      return nil, problem
+    end
+    cells = next_cells()
+  end
+  local ok
+  ok, problem = file:close()
+  return ok, problem
 end
 
 return M

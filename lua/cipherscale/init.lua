@@ -5,6 +5,7 @@
 local core = require "cipherscale.core"
 local bulk = require "cipherscale.bulk"
 local csv = require "cipherscale.csv"
+local pages = require "cipherscale.pages"
 local tasks = require "cipherscale.tasks"
 
 local M = {
@@ -23,6 +24,7 @@ local M = {
 function M.new(options)
   local client, members = core.new(options)
   tasks.attach(client, members)
+  pages.attach(client)
   members.bulk = bulk.new(client)
   return client
 end

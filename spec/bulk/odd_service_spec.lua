@@ -115,9 +115,9 @@ describe("making a bulk plan", function()
     local made = assert(plan({ "a@x.org", "b@x.org" },
       page(',"total":2', '{"id":"a","email":"a@x.org","groups":[]}',
         '{"id":"b","email":"b@x.org","roles":[{"id":"r-audit"}]}'),
-      { body = '[{"id":"r-audit"}]' }, { body = '[{"id":"r-audit"}]' }))
+      { body = '[{"id":"r-audit"}]' }, { body = '[{"id":"r-audit"}]' }, { body = "[]" }))
     assert.equal(2, made.unchanged)
-    assert.equal(4, #targets())
+    assert.equal(5, #targets()) -- the last proves that rolesOnly is honoured
   end)
 
   it("tells a user that is gone from a service that does not answer", function()

@@ -87,4 +87,11 @@ function M.direct_roles(id)
   return table.concat(kinds, " ")
 end
 
+--- A path at which there is nothing yet.
+function M.unused_path(suffix)
+  local name = os.tmpname()
+  os.remove(name)
+  return name .. suffix
+end
+
 return M

@@ -1,16 +1,14 @@
 -- SPDX-License-Identifier: MIT
 --
--- Who is meant: turns a list, an iterator or a CSV reader of strings and tables into people, each
--- once, with the line where they were first named. Nothing is asked of the service here.
+-- Who is meant: reads a list, an iterator or a CSV reader of strings and tables, entry by entry.
+-- Nothing is asked of the service here, and nothing is kept.
 
 local nearest = require "cipherscale.bulk.nearest"
 
 local M = {}
 
--- What a single entry may ask for itself in other versions: to ignore it would do the wrong thing.
-local OWN_CHANGES = { "add", "remove", "set", "replace" }
-
-local function callable(value)
+--- Is it a function, or a table that can be called as one?
+function M.callable(value)
   if type(value) == "function" then return true end
   local meta = getmetatable(value)
   return type(meta) == "table" and type(meta.__call) == "function"
@@ -28,7 +26,7 @@ end
 
 --- Why `users` can be no list of people, or nil.
 function M.problem(users)
-  if callable(users) then return nil end
+  if M.callable(users) then return nil end
   if type(users) ~= "table" then
     return ("users: list or iterator expected, got %s"):format(type(users))
   end
@@ -41,7 +39,7 @@ end
 -- counts, which for io.lines is the same.
 local function entries(users)
   local position = 0
-  if callable(users) then
+  if M.callable(users) then
     return function()
       position = position + 1
       local entry, line = users()
@@ -55,8 +53,16 @@ local function entries(users)
   end, "entry"
 end
 
+-- Spreadsheets are kept from taking a cell for a formula by an apostrophe, which is no part of it.
 local function trimmed(value)
-  return type(value) == "string" and value:match("^%s*(.-)%s*$") or nil
+  if type(value) ~= "string" then return nil end
+  return (value:match("^%s*(.-)%s*$"):gsub("^'([=+%-@])", "%1"))
+end
+
+local function named(id, email)
+  local name = id or email
+  if name:find("%c") then return nil, nil, "control character in it" end
+  return id, email
 end
 
 -- The id or else the e-mail of one entry; or nil, nil and what is wrong with it.
@@ -64,20 +70,15 @@ local function identify(entry)
   if type(entry) == "string" then
     local text = trimmed(entry)
     if text == "" then return nil, nil, "empty" end
-    if text:find("@", 1, true) then return nil, text end
-    return text
+    if text:find("@", 1, true) then return named(nil, text) end
+    return named(text)
   end
   if type(entry) ~= "table" then
     return nil, nil, ("string or table expected, got %s"):format(type(entry))
   end
-  for _, field in ipairs(OWN_CHANGES) do
-    if entry[field] ~= nil then
-      return nil, nil, ("a person's own `%s` is not supported"):format(field)
-    end
-  end
   local id, email = trimmed(entry.id), trimmed(entry.email)
-  if id and id ~= "" then return id end
-  if email and email ~= "" then return nil, email end
+  if id and id ~= "" then return named(id) end
+  if email and email ~= "" then return named(nil, email) end
   if id or email then return nil, nil, "neither id nor email is filled in" end
   local names = {}
   for name in pairs(entry) do names[#names + 1] = tostring(name) end
@@ -87,27 +88,54 @@ local function identify(entry)
     close and ("is '%s' meant?"):format(close) or "found: " .. table.concat(names, ", "))
 end
 
---- Reads all entries.
---- @return table people list of { id= or email=, line= }, nobody twice
---- @return table problems list of { where=, message= }: entries that name nobody
---- @return string word what `line` counts: "line" or "entry"
-function M.read(users)
-  local next_entry, word = entries(users)
-  local list, problems, seen = {}, {}, {}
-  while true do
-    local entry, line = next_entry()
-    if entry == nil then return list, problems, word end
-    local id, email, problem = identify(entry)
-    if problem then
-      problems[#problems + 1] = { line = line, message = ("%s %d: %s"):format(word, line, problem) }
-    else
-      local key = id or email:lower()
-      if not seen[key] then
-        seen[key] = true
-        list[#list + 1] = { id = id, email = email, line = line }
-      end
+local ALL_SIDES = { "add", "remove", "set", "replace" }
+
+-- What an entry asks for itself, or nil: a table of sides. An empty CSV cell asks for nothing.
+local function own_wishes(entry, sides, side_problem)
+  if type(entry) ~= "table" then return nil end
+  local wishes
+  for _, side in ipairs(ALL_SIDES) do
+    local value = entry[side]
+    if value ~= nil and value ~= "" then
+      if not sides[side] then return nil, ("`%s` is not for this job"):format(side) end
+      local problem = not (type(value) == "string" and side ~= "replace")
+        and side_problem(side, value)
+      if problem then return nil, problem end
+      wishes = wishes or {}
+      wishes[side] = value
     end
   end
+  if wishes and wishes.set ~= nil and next(wishes, next(wishes)) ~= nil then
+    return nil, "`set` says all; nothing else may stand beside it"
+  end
+  return wishes
+end
+
+--- Iterates over the entries.
+--- @param users table|function what the job was given
+--- @param sides table the options that name things, as keys
+--- @param side_problem function says what is wrong with the value of a side, or nil
+--- @return function next gives { line =, id = or email =, wishes =, cells =, problem = }, or nil
+--- @return string word what `line` counts: "line" or "entry"
+--- @return table|nil columns the names of the cells, where the entries are rows of a CSV file
+function M.each(users, sides, side_problem)
+  local next_entry, word = entries(users)
+  local columns = type(users) == "table" and M.callable(users) and users.columns or nil
+  return function()
+    local entry, line = next_entry()
+    if entry == nil then return nil end
+    local id, email, problem = identify(entry)
+    local wishes
+    if not problem then wishes, problem = own_wishes(entry, sides, side_problem) end
+    local cells
+    if columns and type(entry) == "table" then
+      cells = {}
+      for n, name in ipairs(columns) do cells[n] = entry[name] end
+    end
+    return {
+      line = line, id = id, email = email, wishes = wishes, cells = cells, problem = problem,
+    }
+  end, word, columns
 end
 
 return M

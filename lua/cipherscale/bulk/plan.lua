@@ -1,208 +1,214 @@
 -- SPDX-License-Identifier: MIT
 --
--- A plan: everybody who was named, what they hold and what would change, in memory. Making one
--- reads and sends nothing else; people with the same change share one table for it.
+-- A plan as its user holds it: counts, changes, a text that fits a screen, and apply. It is the
+-- same whether it was just made or comes from a journal that somebody else made.
 
 local apply = require "cipherscale.bulk.apply"
-local core = require "cipherscale.core"
-local people = require "cipherscale.bulk.people"
-local report = require "cipherscale.bulk.report"
-local search = require "cipherscale.bulk.search"
+local csv = require "cipherscale.csv"
+local guards = require "cipherscale.bulk.guards"
+local journal = require "cipherscale.bulk.journal"
+local options = require "cipherscale.bulk.options"
 local text = require "cipherscale.bulk.text"
-local things = require "cipherscale.bulk.things"
 
 local M = {}
 
 -- What fits a screen.
-local SHOWN_PROBLEMS, SHOWN_KINDS, SHOWN_CHANGES = 20, 8, 10
+local SHOWN_KINDS, SHOWN_CHANGES, SHOWN_WITHHELD = 8, 10, 5
 
 local Plan = { __name = "cipherscale.plan" }
 Plan.__index = Plan
 
-local function unresolved(problems)
-  table.sort(problems, function(a, b)
-    if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
-    return a.message < b.message
-  end)
-  local lines = { text.count(#problems, "entry is", "entries are") .. " not understood" }
-  for n = 1, math.min(#problems, SHOWN_PROBLEMS) do
-    lines[#lines + 1] = "  " .. text.clean(problems[n].message)
+--- A plan from what its journal tells.
+--- @param verb table the row of the verb
+--- @param story table see journal.story
+--- @param book table the journal, when it is in memory
+--- @param path string|nil where it is, otherwise
+function M.new(client, verb, story, book, path)
+  local planned = story.planned
+  local plan = setmetatable({
+    total = planned.total, to_change = planned.to_change, unchanged = planned.unchanged,
+    requests = planned.requests, reads = planned.reads, seconds = planned.seconds,
+    note = story.header.note, journal = path, withheld = {}, unknown = {},
+    client = client, verb = verb, header = story.header, planned = planned,
+    book = not path and book or nil,
+  }, Plan)
+  for person in journal.people(book, story.header) do
+    local list = person.withheld and plan.withheld or person.unknown and plan.unknown
+    if list then list[#list + 1] = plan:row(person) end
   end
-  lines[#lines + 1] = text.more(SHOWN_PROBLEMS, #problems)
-  return core.error {
-    kind = "unresolved", message = table.concat(lines, "\n"), unresolved = problems,
+  return plan
+end
+
+local function labels(things)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = thing.label end
+  return list
+end
+
+--- One person as plans and reports show it.
+function Plan:row(person)
+  local change = person.change
+  return {
+    user = person.user, email = person.email, line = person.line,
+    add = labels(change.add), remove = labels(change.remove), before = labels(change.before),
+    reason = person.withheld or person.unknown,
   }
 end
 
--- The things concerned, in the order in which the job names them.
-local function in_order(verb, asked)
-  local order = {}
-  for _, side in ipairs(verb.sides) do
-    for _, thing in ipairs(asked[side]) do order[#order + 1] = thing end
-  end
-  return order
+--- The open journal, and what must be done with it afterwards.
+function Plan:open_book()
+  if self.book then return self.book, function() end end
+  local book = assert(journal.read(self.journal))
+  return book, function() book:close() end
 end
 
--- What differs depends only on which of the things concerned a person holds.
-local function changes_by_holding(verb, asked, order)
-  local known = {}
-  return function(held)
-    local before, marks = {}, {}
-    for n, thing in ipairs(order) do
-      marks[n] = held[thing.id] and "1" or "0"
-      if held[thing.id] then before[#before + 1] = thing end
-    end
-    local key = table.concat(marks)
-    local change = known[key]
-    if not change then
-      change = verb.difference(held, asked)
-      change.before, change.people = before, 0
-      change.nothing = #change.add == 0 and #change.remove == 0
-      known[key] = change
-    end
-    change.people = change.people + 1
-    return change
-  end
-end
-
-local function read_all(client, verb, job)
-  local list, problems, word = people.read(job.users)
-  return client:run(function(tasks)
-    local known, err = verb.list(client)
-    if not known then return nil, err end
-    local asked, concerned = things.resolve(verb, job, known, problems)
-    local found, reads = search.find({
-      client = client, tasks = tasks, verb = verb, concerned = concerned,
-      problems = problems, word = word,
-    }, list)
-    if not found then return nil, reads end
-    if #problems > 0 then return nil, unresolved(problems) end
-    return { asked = asked, people = found, reads = reads + 1, word = word }
-  end)
-end
-
---- Makes a plan: reads, compares, sends nothing.
---- @return table|nil plan
---- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
-function M.new(client, verb, job)
-  local read, err = read_all(client, verb, job)
-  if not read then
-    err.operation = err.operation or "bulk." .. verb.name
-    return nil, err
-  end
-  local order = in_order(verb, read.asked)
-  local change_of = changes_by_holding(verb, read.asked, order)
-  local plan = setmetatable({
-    total = #read.people, to_change = 0, unchanged = 0, requests = 0, reads = read.reads,
-    client = client, verb = verb, asked = read.asked, order = order,
-    people = read.people, word = read.word,
-  }, Plan)
-  for n, person in ipairs(read.people) do
-    local change = change_of(person.held)
-    read.people[n] = { id = person.id, email = person.email, line = person.line, change = change }
-    if change.nothing then
-      plan.unchanged = plan.unchanged + 1
-    else
-      plan.to_change = plan.to_change + 1
+-- Iterates over the people who would be changed.
+local function to_change(plan)
+  local book, close = plan:open_book()
+  local next_person = journal.people(book, plan.header)
+  return function()
+    while true do
+      local person = next_person()
+      if not person then
+        close()
+        return nil
+      end
+      if not (person.change.nothing or person.withheld) then return person end
     end
   end
-  plan.requests = plan.to_change
-  return plan
 end
 
 --- Iterates over the changes: { user =, email =, line =, add = {…}, remove = {…}, before = {…} },
 --- where `before` are those of the named things that the person holds directly.
 function Plan:changes()
-  local n = 0
+  local next_person = to_change(self)
   return function()
-    while true do
-      n = n + 1
-      local person = self.people[n]
-      if not person then return nil end
-      if not person.change.nothing then return report.row(person) end
-    end
+    local person = next_person()
+    return person and self:row(person)
   end
+end
+
+--- Writes the changes to a CSV file: line, user, email, add, remove, before.
+--- @return boolean|nil ok
+--- @return string|nil problem
+function Plan:to_csv(path)
+  local next_row = self:changes()
+  return csv.write(path, { "line", "user", "email", "add", "remove", "before" }, function()
+    local row = next_row()
+    return row and {
+      row.line, row.user, row.email, table.concat(row.add, ", "), table.concat(row.remove, ", "),
+      table.concat(row.before, ", "),
+    }
+  end)
 end
 
 --- Sends the changes.
---- @param options? { on_progress: function, on_result: function }
+--- @param given? table see options.lua: on_progress, on_result, should_stop, limits of guards …
 --- @return table|nil report
 --- @return table|nil err only when nothing was sent
-function Plan:apply(options)
-  local problem = apply.problem(options)
+function Plan:apply(given)
+  local problem = given ~= nil and options.problem(given, options.apply)
   if problem then error("plan.apply: " .. problem, 2) end
-  return apply.run(self, options or {})
+  return apply.plan(self, given or {})
 end
 
--- The different changes, the most frequent first.
-local function kinds(plan)
-  local list, seen = {}, {}
-  for _, person in ipairs(plan.people) do
-    local change = person.change
-    if not change.nothing and not seen[change] then
-      seen[change] = true
-      list[#list + 1] = change
+--- Why the plan may not be applied, as sentences.
+--- @param limits? table the guards' options
+function Plan:refusals(limits) return guards.refusals(limits or self.header.limits, self.planned) end
+
+-- The different changes with the number of people, the most frequent first; and the first people.
+local function summary(plan)
+  local kinds, by_change, first = {}, {}, {}
+  for person in to_change(plan) do
+    local kind = by_change[person.change]
+    if not kind then
+      kind = { add = person.change.add, remove = person.change.remove, people = 0 }
+      kind.text = text.change(kind)
+      -- What is held beside it does not make it another change.
+      local same = by_change[kind.text]
+      if same then kind = same else kinds[#kinds + 1], by_change[kind.text] = kind, kind end
+      by_change[person.change] = kind
+    end
+    kind.people = kind.people + 1
+    if #first < SHOWN_CHANGES then
+      first[#first + 1] = {
+        ("%s %d"):format(plan.header.word, person.line), kind.text,
+        text.who(person),
+      }
     end
   end
-  table.sort(list, function(a, b)
+  table.sort(kinds, function(a, b)
     if a.people ~= b.people then return a.people > b.people end
-    return text.change(a) < text.change(b)
+    return a.text < b.text
   end)
-  return list
+  return kinds, first
 end
 
-local function gains_and_losses(plan, list)
+local function gains_and_losses(plan, kinds)
   local gain, lose = {}, {}
-  for _, change in ipairs(list) do
-    for _, thing in ipairs(change.add) do gain[thing] = (gain[thing] or 0) + change.people end
-    for _, thing in ipairs(change.remove) do lose[thing] = (lose[thing] or 0) + change.people end
+  for _, kind in ipairs(kinds) do
+    for _, thing in ipairs(kind.add) do gain[thing.id] = (gain[thing.id] or 0) + kind.people end
+    for _, thing in ipairs(kind.remove) do lose[thing.id] = (lose[thing.id] or 0) + kind.people end
   end
   local rows = {}
-  for _, thing in ipairs(plan.order) do
-    local n = gain[thing] or lose[thing]
-    rows[#rows + 1] = {
-      text.clean(thing.label),
-      not n and "nobody gains or loses it"
-        or gain[thing] and text.people(n) .. " to gain it" or text.people(n) .. " to lose it",
-    }
+  for _, thing in ipairs(plan.header.things) do
+    local gained, lost = gain[thing.id], lose[thing.id]
+    local words = {}
+    if gained then words[1] = text.people(gained) .. " to gain it" end
+    if lost then words[#words + 1] = text.people(lost) .. " to lose it" end
+    if #words > 0 then
+      rows[#rows + 1] = { text.clean(thing.label), table.concat(words, ", ") }
+    end
   end
   return rows
 end
 
+-- Lines about those who are left out: reasons with their numbers, then the first of them.
+local function left_out(add, title, list, word)
+  if #list == 0 then return end
+  add { ("%s (%s):"):format(title, text.people(#list)) }
+  local rows = {}
+  for n = 1, math.min(#list, SHOWN_WITHHELD) do
+    rows[n] = {
+      ("%s %d"):format(word, list[n].line), text.who(list[n]), text.clean(list[n].reason),
+    }
+  end
+  add(text.columns(rows))
+  add { text.more(SHOWN_WITHHELD, #list) }
+end
+
 function Plan:__tostring()
+  local kinds, first = summary(self)
   local lines = {
-    ("Plan: %s for %s"):format(text.change(self.asked), text.people(self.total)),
-    ("  %s to change, %s unchanged; %s to send (%s to plan)"):format(
+    ("Plan: %s for %s"):format(self.header.asked, text.people(self.total)),
+    ("  %s to change, %s unchanged; %s to send (%s to plan), about %s"):format(
       text.number(self.to_change), text.number(self.unchanged),
-      text.count(self.requests, "request", "requests"), text.number(self.reads)),
+      text.count(self.requests, "request", "requests"), text.number(self.reads),
+      text.duration(self.seconds)),
   }
   local function add(more)
     for _, line in ipairs(more) do lines[#lines + 1] = line end
   end
-  local list = kinds(self)
-  add(text.columns(gains_and_losses(self, list)))
-  if #list > 1 then
+  if self.note then lines[#lines + 1] = "  note: " .. text.clean(self.note) end
+  for _, sentence in ipairs(self:refusals()) do
+    lines[#lines + 1] = "  will be REFUSED: " .. text.clean(sentence)
+  end
+  add(text.columns(gains_and_losses(self, kinds)))
+  left_out(add, "Withheld", self.withheld, self.header.word)
+  left_out(add, "Unknown, skipped", self.unknown, self.header.word)
+  if #kinds > 1 then
     local rows = {}
-    for n = 1, math.min(#list, SHOWN_KINDS) do
-      rows[n] = { text.change(list[n]), text.people(list[n].people) }
+    for n = 1, math.min(#kinds, SHOWN_KINDS) do
+      rows[n] = { kinds[n].text, text.people(kinds[n].people) }
     end
     lines[#lines + 1] = "Different changes:"
     add(text.columns(rows))
-    lines[#lines + 1] = text.more(SHOWN_KINDS, #list)
+    lines[#lines + 1] = text.more(SHOWN_KINDS, #kinds)
   end
-  local rows = {}
-  for _, person in ipairs(self.people) do
-    if #rows == SHOWN_CHANGES then break end
-    if not person.change.nothing then
-      rows[#rows + 1] = {
-        ("%s %d"):format(self.word, person.line), text.change(person.change), text.who(person),
-      }
-    end
-  end
-  if #rows > 0 then
-    lines[#lines + 1] = self.to_change > #rows and "First changes:" or "Changes:"
-    add(text.columns(rows))
-    lines[#lines + 1] = text.more(#rows, self.to_change)
+  if #first > 0 then
+    lines[#lines + 1] = self.to_change > #first and "First changes:" or "Changes:"
+    add(text.columns(first))
+    lines[#lines + 1] = text.more(#first, self.to_change)
   end
   return table.concat(lines, "\n")
 end

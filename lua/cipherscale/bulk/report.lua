@@ -1,33 +1,63 @@
 -- SPDX-License-Identifier: MIT
 --
--- What became of everybody in a plan. A report counts as the job goes, so it is right at any
--- moment, also when the job was stopped by an error: plan.report is it.
+-- What became of everybody in a plan. The counts are right at any moment, also while the job runs
+-- and when it was stopped by an error; the rows come from the journal, so a report can be had long
+-- after, without a connection.
 
+local csv = require "cipherscale.csv"
+local journal = require "cipherscale.bulk.journal"
 local text = require "cipherscale.bulk.text"
 
 local M = {}
 
 local SHOWN_FAILURES = 20
 
+-- What a fate counts as. `in_doubt`: sent, but nobody knows whether it was done.
+local COUNTS = {
+  changed = "changed", verified = "changed", failed = "failed", in_doubt = "failed",
+  conflict = "skipped", withheld = "skipped", unknown = "skipped",
+}
+
 local Report = { __name = "cipherscale.report" }
 Report.__index = Report
 
---- A report on which nothing has been done yet.
-function M.new(plan)
-  return setmetatable({
-    total = plan.total, changed = 0, unchanged = plan.unchanged, failed = 0, skipped = 0,
-    pending = plan.to_change, complete = plan.to_change == 0, stopped = nil,
-    started = os.time(), elapsed = 0,
-    plan = plan, fates = {}, errors = {},
+--- The report of what a journal tells so far.
+--- @param book table|nil the journal when it is in memory; `path` says where it is otherwise
+function M.new(story, book, path)
+  local planned, ended = story.planned, story.ended or {}
+  local report = setmetatable({
+    total = planned.total, to_change = planned.to_change,
+    changed = 0, unchanged = planned.unchanged, failed = 0, pending = planned.to_change,
+    skipped = planned.total - planned.to_change - planned.unchanged,
+    note = story.header.note, journal = path, started = story.begun or os.time(),
+    elapsed = ended.elapsed or 0, stopped = ended.stopped, resume_at = ended.resume_at,
+    to_retry = 0, header = story.header, book = book,
   }, Report)
+  for _, outcome in pairs(story.outcomes) do
+    report:count(outcome.fate)
+    if outcome.fate == "failed" then report.to_retry = report.to_retry + 1 end
+  end
+  report:judge()
+  return report
 end
 
---- Notes the fate of the n-th person of the plan: "changed" or "failed".
-function Report:settle(n, fate, err)
-  self.fates[n], self.errors[n] = fate, err
-  self[fate] = self[fate] + 1
-  self.pending = self.pending - 1
+function Report:judge()
   self.complete = self.failed == 0 and self.skipped == 0 and self.pending == 0
+end
+
+--- Counts one more fate.
+function Report:count(fate)
+  local name = COUNTS[fate]
+  self[name] = self[name] + 1
+  self.pending = self.pending - 1
+  self:judge()
+end
+
+--- Another run begins, which tries those again who failed.
+function Report:retry()
+  self.failed, self.pending = self.failed - self.to_retry, self.pending + self.to_retry
+  self.to_retry, self.stopped, self.resume_at = 0, nil, nil
+  self:judge()
 end
 
 local function labels(things)
@@ -36,71 +66,145 @@ local function labels(things)
   return list
 end
 
---- One person as plans and reports show it.
-function M.row(person)
-  local change = person.change
+--- A person with their fate, as on_result and rows() give it.
+function M.row(person, fate, delta, err)
   return {
-    user = person.id, email = person.email, line = person.line,
-    add = labels(change.add), remove = labels(change.remove), before = labels(change.before),
+    user = person.user, email = person.email, line = person.line,
+    add = labels(person.change.add), remove = labels(person.change.remove),
+    before = labels(person.change.before),
+    added = labels(delta and delta.add or {}), removed = labels(delta and delta.remove or {}),
+    fate = fate, error = err, again = person.again, cells = person.cells,
   }
 end
 
---- The row of the n-th person of the plan, with `fate` and, where there is one, `error`.
-function Report:row(n)
-  local person = self.plan.people[n]
-  local row = M.row(person)
-  row.fate = self.fates[n] or (person.change.nothing and "unchanged" or "pending")
-  row.error = self.errors[n]
-  return row
+local function fate_of(person, outcome)
+  if outcome then return outcome.fate end
+  if person.withheld then return "withheld" end
+  if person.unknown then return "unknown" end
+  return person.change.nothing and not person.again and "unchanged" or "pending"
 end
 
---- Iterates over everybody: { user =, email =, line =, add =, remove =, before =, fate =, error = }
---- where `fate` is "changed", "unchanged", "failed" or "pending".
+--- Iterates over every entry of the input, in its order: { user =, email =, line =, add =,
+--- remove =, before =, added =, removed =, fate =, error =, again = }. `fate` is "changed",
+--- "verified" (found as planned after an unclear answer), "unchanged", "failed", "in_doubt",
+--- "conflict", "withheld", "unknown" or "pending"; `error` says why.
 function Report:rows()
-  local n = 0
+  local book = self.book or assert(journal.read(self.journal))
+  local story = assert(journal.story(book, self.journal))
+  local next_person = journal.people(book, story.header)
+  local unchanged = {}
   return function()
-    n = n + 1
-    if self.plan.people[n] then return self:row(n) end
-    return nil
+    local person = next_person()
+    if not person then
+      if not self.book then book:close() end
+      return nil
+    end
+    local outcome = story.outcomes[person.n]
+    local fate = fate_of(person, outcome)
+    -- Entries that name somebody again share the fate of the first.
+    if fate == "unchanged" or fate == "withheld" or fate == "unknown" then
+      unchanged[person.n] = fate
+    elseif person.again then
+      fate = unchanged[person.n] or fate
+    end
+    local err = outcome and outcome.error or person.withheld or person.unknown
+    local row = M.row(person, fate, outcome, err)
+    if outcome then
+      row.status, row.code, row.attempts = outcome.status, outcome.code, outcome.attempts
+      row.request_id = outcome.request_id
+    end
+    return row
   end
 end
 
-local function failures(report)
-  local rows = {}
-  for n, person in ipairs(report.plan.people) do
-    if #rows == SHOWN_FAILURES then break end
-    if report.fates[n] == "failed" then
-      rows[#rows + 1] = {
-        ("%s %d"):format(report.plan.word, person.line), text.who(person),
-        text.clean(report.errors[n]),
-      }
+-- The columns that say what became of a row.
+local RESULT = { "user", "fate", "added", "removed", "error", "status", "attempts", "request_id" }
+local IS_RESULT = {}
+for _, name in ipairs(RESULT) do IS_RESULT[name] = true end
+
+--- Writes every entry with its fate to a CSV file: first the columns of the input, then user,
+--- fate, added, removed, error, status, attempts and request_id. It can be planned from again.
+--- @param only? string a fate: these rows alone, "failed" say
+--- @return boolean|nil ok
+--- @return string|nil problem
+function Report:to_csv(path, only)
+  local own, columns = {}, {}
+  for n, name in ipairs(self.header.columns or {}) do
+    if not IS_RESULT[name] then own[#own + 1], columns[#columns + 1] = n, name end
+  end
+  if not self.header.columns then columns = { "line", "id", "email" } end
+  for _, name in ipairs(RESULT) do columns[#columns + 1] = name end
+  local next_row = self:rows()
+  local function cells_of(row)
+    local cells = {}
+    if self.header.columns then
+      for n, at in ipairs(own) do cells[n] = row.cells[at] end
+    else
+      cells = { row.line, row.user or "", row.email or "" }
+    end
+    local result = {
+      row.user or "", row.fate, table.concat(row.added, ", "), table.concat(row.removed, ", "),
+      row.error or "", row.status or "", row.attempts or "", row.request_id or "",
+    }
+    for _, cell in ipairs(result) do cells[#cells + 1] = cell end
+    return cells
+  end
+  return csv.write(path, columns, function()
+    while true do
+      local row = next_row()
+      if not row then return nil end
+      if not only or row.fate == only then return cells_of(row) end
+    end
+  end)
+end
+
+-- Who is not as asked, and why: the first of them.
+local function problems(report)
+  local rows, more = {}, 0
+  for row in report:rows() do
+    if row.error and row.fate ~= "verified" and not row.again then
+      if #rows < SHOWN_FAILURES then
+        rows[#rows + 1] = {
+          ("%s %d"):format(report.header.word, row.line), text.who(row), row.fate,
+          text.clean(row.error),
+        }
+      else
+        more = more + 1
+      end
     end
   end
-  return rows
+  return rows, more
 end
 
 local function verdict(report)
   if report.complete then return "Complete: everybody is as asked." end
   local open = {}
-  if report.failed > 0 then open[#open + 1] = text.number(report.failed) .. " failed" end
-  if report.pending > 0 then open[#open + 1] = text.number(report.pending) .. " not tried" end
-  return ("NOT complete: %s. A new plan takes up what is left."):format(table.concat(open, ", "))
+  for _, pair in ipairs { { "failed", "failed" }, { "skipped", "skipped" }, { "pending", "not tried" } } do
+    local n = report[pair[1]]
+    if n > 0 then open[#open + 1] = ("%s %s"):format(text.number(n), pair[2]) end
+  end
+  local how = report.pending + report.failed == 0 and "Look at those skipped."
+    or report.journal and ("Go on with client.bulk:resume %q."):format(report.journal)
+    or "A new plan takes up what is left."
+  return ("NOT complete: %s. %s"):format(table.concat(open, ", "), how)
 end
 
 function Report:__tostring()
-  local plan = self.plan
   local lines = {
-    ("Report: %s for %s"):format(text.change(plan.asked), text.people(self.total)),
-    ("  %s changed, %s unchanged, %s failed, %s pending"):format(text.number(self.changed),
-      text.number(self.unchanged), text.number(self.failed), text.number(self.pending)),
-    ("  begun %s, took %s"):format(os.date("!%Y-%m-%d %H:%M:%S UTC", self.started),
-      text.duration(self.elapsed)),
+    ("Report: %s for %s"):format(self.header.asked, text.people(self.total)),
+    ("  %s changed, %s unchanged, %s failed, %s skipped, %s pending"):format(
+      text.number(self.changed), text.number(self.unchanged), text.number(self.failed),
+      text.number(self.skipped), text.number(self.pending)),
+    ("  begun %s%s, took %s"):format(text.time(self.started),
+      self.header.by and " by " .. text.clean(self.header.by) or "", text.duration(self.elapsed)),
   }
+  if self.note then lines[#lines + 1] = "  note: " .. text.clean(self.note) end
   if self.stopped then lines[#lines + 1] = "  stopped: " .. text.clean(self.stopped) end
-  if self.failed > 0 then
-    lines[#lines + 1] = "Failed:"
-    for _, line in ipairs(text.columns(failures(self))) do lines[#lines + 1] = line end
-    lines[#lines + 1] = text.more(SHOWN_FAILURES, self.failed)
+  local rows, more = problems(self)
+  if #rows > 0 then
+    lines[#lines + 1] = "Not as asked:"
+    for _, line in ipairs(text.columns(rows)) do lines[#lines + 1] = line end
+    if more > 0 then lines[#lines + 1] = ("  and %s more"):format(text.number(more)) end
   end
   lines[#lines + 1] = verdict(self)
   return table.concat(lines, "\n")

@@ -1,12 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
--- Who that is in the tenant, and what they hold, by the cheapest reads: user pages are read in
--- parallel until everybody is found, and show most of what a plan must know; only the rest is read
--- one user at a time. Whoever is not known is collected, so that all are reported together. Runs
--- inside client:run.
+-- Who that is in the tenant, and what they hold, as far as user pages tell: pages are read in
+-- parallel until everybody is found, and show most of what a plan must know. Who is left is read
+-- one by one (plan.lua). Runs inside client:run.
 
 local core = require "cipherscale.core"
-local nearest = require "cipherscale.bulk.nearest"
 
 local M = {}
 
@@ -14,61 +12,88 @@ local M = {}
 local PAGE_SIZE = 100
 -- So few ids are read one by one without looking at a page first.
 local FEW = 4
--- How many unknown e-mails get candidates: each is compared with everybody.
-local WITH_CANDIDATES = 10
 
 local Search = {}
 Search.__index = Search
 
--- Two entries that turn out to be one person are one: the first.
-local function merge(a, b)
-  if not a or not b or a == b then return a or b end
-  local first, second = a, b
-  if b.line < a.line then first, second = b, a end
-  second.same_as = first
-  return first
+--- A search. People are numbered in the order in which they are first named.
+--- @param scope table client, tasks, verb, concerned, and holding_of: what a set of ids is kept as
+function M.new(scope)
+  return setmetatable({
+    client = scope.client, tasks = scope.tasks, verb = scope.verb,
+    concerned = scope.concerned, holding_of = scope.holding_of,
+    keys = core.seen(), missing = 0, missing_emails = 0, missing_protected = 0,
+    rows = 0, reads = 0,
+    -- By number: the user's id and e-mail, what is held (or that it is mixed), the earlier number of the same person,
+    -- all ids where several users have the e-mail.
+    ids = {}, emails = {}, holdings = {}, mixed = {}, same_as = {}, several = {},
+    known_emails = {}, protected = {}, wanted = {},
+  }, Search)
 end
 
-function Search:look_for(people)
-  self.people, self.missing = people, #people
-  for _, person in ipairs(people) do
-    if person.id then
-      self.by_id[person.id] = person
-    else
-      self.by_email[person.email:lower()] = person
-      self.missing_emails = self.missing_emails + 1
-    end
+--- Notes somebody to look for; gives the number, and whether it is the first time.
+function Search:name(id, email)
+  local number, new = self.keys:add(id and "I" .. id or "E" .. email:lower())
+  if new then
+    self.missing = self.missing + 1
+    if email then self.missing_emails = self.missing_emails + 1 end
+  end
+  return number, new
+end
+
+--- Whoever has one of these e-mails is noted by id in `protected`.
+function Search:protect(email)
+  email = email:lower()
+  if not self.wanted[email] then
+    self.wanted[email] = true
+    self.missing, self.missing_protected = self.missing + 1, self.missing_protected + 1
   end
 end
 
-function Search:problem(person, candidates, message, ...)
-  self.problems[#self.problems + 1] = {
-    line = person.line, name = person.email or person.id, candidates = candidates,
-    message = ("%s %d: " .. message):format(self.word, person.line, ...),
-  }
+function Search:found_protected(user, email)
+  if self.wanted[email] == nil then return end
+  if self.wanted[email] then
+    self.wanted[email] = false
+    self.missing, self.missing_protected = self.missing - 1, self.missing_protected - 1
+  end
+  self.protected[user.id] = true
 end
 
--- A user on a page. `user` in a person is the id under which it was found.
+-- A user on a page.
 function Search:found(user)
   local email = user.email and user.email:lower()
-  if self.missing_emails > 0 and email then self.emails[#self.emails + 1] = user.email end
-  local named, addressed = self.by_id[user.id], email and self.by_email[email]
+  if email then
+    if self.missing_emails > 0 then self.known_emails[#self.known_emails + 1] = user.email end
+    self:found_protected(user, email)
+  end
+  local named = self.keys:find("I" .. user.id)
+  local addressed = email and self.keys:find("E" .. email)
   if not named and not addressed then return end
-  if addressed and addressed.user and addressed.user ~= user.id then
-    addressed.others = addressed.others or { addressed.user }
-    addressed.others[#addressed.others + 1] = user.id
-    return
+  if addressed then
+    local other = self.ids[addressed]
+    if other and other ~= user.id then
+      local several = self.several[addressed] or { other }
+      several[#several + 1] = user.id
+      self.several[addressed] = several
+      return
+    elseif not other then
+      self.missing, self.missing_emails = self.missing - 1, self.missing_emails - 1
+    end
+    self.ids[addressed] = user.id
   end
-  if addressed and not addressed.user then
-    self.missing, self.missing_emails = self.missing - 1, self.missing_emails - 1
+  if named and not self.ids[named] then self.missing = self.missing - 1 end
+  if named then self.ids[named] = user.id end
+  -- Two entries that turn out to be one person are one: the first.
+  local number = named or addressed
+  if named and addressed then
+    number = math.min(named, addressed)
+    self.same_as[math.max(named, addressed)] = number
+    self.ids[number] = user.id
   end
-  if named and named ~= addressed and not named.user then self.missing = self.missing - 1 end
-  local person = merge(named, addressed)
-  self.by_id[user.id] = person
-  if addressed then self.by_email[email], addressed.user = person, user.id end
-  if named then named.user = user.id end
-  person.id, person.email = user.id, user.email
-  person.held = self.verb.shown(user, self.concerned)
+  self.emails[number] = user.email
+  local held, mixed = self.verb.shown(user, self.concerned)
+  self.mixed[number] = mixed
+  self.holdings[number] = held and self.holding_of(held)
 end
 
 -- Reads a page and takes note of its users; gives them, or nil.
@@ -99,6 +124,9 @@ function Search:follow_pages(users, page)
   until not users or #users == 0 or users[1].id == first
 end
 
+-- An e-mail can be found on a page only.
+function Search:needs_pages() return self.missing_emails + self.missing_protected > 0 end
+
 function Search:read_pages()
   local users, page = self:page(PAGE_SIZE, 0)
   if not users or #users == 0 then return end
@@ -107,7 +135,7 @@ function Search:read_pages()
   self.total = page.total
   -- The users who are left may be fewer than the pages that are left.
   local pages_left = math.ceil((self.total - step) / step)
-  if self.missing_emails == 0 and self.missing <= pages_left then return end
+  if not self:needs_pages() and self.missing <= pages_left then return end
   for offset = step, self.total - 1, step do
     if self.failure or self.missing == 0 then break end
     self.tasks:spawn(self.page, self, step, offset)
@@ -116,78 +144,20 @@ function Search:read_pages()
   if self.missing > 0 and self.rows ~= self.total then self.shifted = true end
 end
 
-function Search:report_emails()
-  local compared = 0
-  for _, person in ipairs(self.people) do
-    if person.others then
-      self:problem(person, person.others,
-        "several users have the e-mail '%s'; say which by id: %s",
-        person.email, table.concat(person.others, ", "))
-    elseif not person.id and not person.user then
-      compared = compared + 1
-      local close = compared <= WITH_CANDIDATES and nearest.find(person.email, self.emails) or {}
-      self:problem(person, close, "no user has the e-mail '%s'%s",
-        person.email, nearest.hint(close))
-    end
-  end
-  self.emails = {}
-end
-
--- One user. A user that is not there is a problem of that entry, anything else of the whole plan.
-function Search:read_one(person)
-  self.reads = self.reads + 1
-  local held, err = self.verb.read(self.client, person.id, self.concerned)
-  if held then
-    person.held = held
-  elseif err.status == 404 then
-    self:problem(person, nil, "no user has the id '%s'", person.id)
-  else
-    self.failure = self.failure or err
-  end
-end
-
--- Reads those of whom the pages did not tell enough; gives everybody, each once. A plan that will
--- not be made, for what is unknown already, needs no more than to know who else is missing.
-function Search:read_the_rest()
-  local people, doomed = {}, #self.problems > 0
-  for _, person in ipairs(self.people) do
-    if self.failure then break end
-    if person.id and not person.same_as then
-      people[#people + 1] = person
-      local enough = person.held or doomed and person.user
-      if not enough then self.tasks:spawn(self.read_one, self, person) end
-    end
-  end
-  self.tasks:wait()
-  return people
-end
-
---- Finds everybody. Each person gets `id`, `email` (where known) and `held`, the things concerned
---- that they hold, by id.
---- @param scope table client, tasks, verb, concerned, word, and problems, which is added to
---- @param list table those named, by id or by e-mail
---- @return table|nil people those found, each once
---- @return table|number err_or_reads the failed read's error, or how many reads it took
-function M.find(scope, list)
-  local search = setmetatable({
-    client = scope.client, tasks = scope.tasks, verb = scope.verb, concerned = scope.concerned,
-    problems = scope.problems, word = scope.word,
-    by_id = {}, by_email = {}, emails = {}, missing_emails = 0, rows = 0, reads = 0,
-  }, Search)
-  search:look_for(list)
-  if search.missing_emails > 0 or #list > FEW then search:read_pages() end
-  if search.failure then return nil, search.failure end
-  if search.missing_emails > 0 and search.shifted then
+--- Reads the user pages where that is cheaper than reading the users one by one.
+--- @return boolean|nil ok
+--- @return table|nil err
+function Search:run()
+  if self:needs_pages() or self.missing > FEW then self:read_pages() end
+  if self.failure then return nil, self.failure end
+  if self:needs_pages() and self.shifted then
     return nil, core.error {
       kind = "shifted",
       message = ("the list of users changed while it was read (%d of %d seen), so who is missing "
-        .. "from it is not known; plan again"):format(search.rows, search.total),
+        .. "from it is not known; plan again"):format(self.rows, self.total),
     }
   end
-  search:report_emails()
-  local people = search:read_the_rest()
-  if search.failure then return nil, search.failure end
-  return people, search.reads
+  return true
 end
 
 return M

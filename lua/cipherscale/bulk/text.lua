@@ -36,7 +36,17 @@ function M.duration(seconds)
 end
 
 --- The shortest name that says who a person is.
-function M.who(person) return M.clean(person.email or person.id) end
+function M.who(person) return M.clean(person.email or person.user) end
+
+--- The labels of things with something between them.
+function M.labels(things, between)
+  local words = {}
+  for n, thing in ipairs(things) do words[n] = M.clean(thing.label) end
+  return table.concat(words, between)
+end
+
+--- "2026-11-24 18:20:12 UTC"
+function M.time(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
 
 --- "+ AUDITOR - SUPPORT"
 function M.change(change)
@@ -44,6 +54,16 @@ function M.change(change)
   for _, thing in ipairs(change.add) do words[#words + 1] = "+ " .. M.clean(thing.label) end
   for _, thing in ipairs(change.remove) do words[#words + 1] = "- " .. M.clean(thing.label) end
   return table.concat(words, " ")
+end
+
+--- What is asked for: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
+function M.ask(ask)
+  local words = { M.change(ask) }
+  if ask.set then words = { "= " .. (#ask.set > 0 and M.labels(ask.set, " ") or "none") } end
+  for _, pair in ipairs(ask.replace) do
+    words[#words + 1] = ("%s -> %s"):format(M.clean(pair.from.label), M.clean(pair.into.label))
+  end
+  return (table.concat(words, " "):match("^ *(.-)$"))
 end
 
 --- Rows of cells as lines, the columns aligned.

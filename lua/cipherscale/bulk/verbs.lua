@@ -1,9 +1,19 @@
 -- SPDX-License-Identifier: MIT
 --
--- What a bulk job can do: one row a verb. A row says how things are named, what a user page
--- already shows, what must be read for one user, what differs, and the call that changes it.
--- Whatever is true of all verbs is in the other files; an `if` about one verb there means that
--- this table lacks a column.
+-- What a bulk job can do: one row a verb. Every verb gives things to people or takes them away:
+-- roles, groups, or one thing that is not named (access, an invitation). A row says which things
+-- there are, which of them a user page already shows, how one user's are read, and the call that
+-- changes them. Whatever is true of all verbs is in the other files; an `if` about one verb there
+-- means that this table lacks a column.
+
+local core = require "cipherscale.core"
+
+-- For a job that may last for hours: the longest Retry-After to wait for, and no end to a call
+-- that waits its turn.
+local PATIENT = { total_timeout = 604800 }
+
+-- How many users are asked at most whether the service tells direct roles from inherited ones.
+local PROOFS = 20
 
 local function ids(things)
   local list = {}
@@ -11,52 +21,169 @@ local function ids(things)
   return list
 end
 
+local function held_among(things, concerned)
+  local held = {}
+  for _, thing in ipairs(things) do
+    if concerned[thing.id] then held[thing.id] = true end
+  end
+  return held
+end
+
+local function same_ids(a, b)
+  local seen, n = {}, 0
+  for _, thing in ipairs(a) do
+    if not seen[thing.id] then seen[thing.id], n = true, n + 1 end
+  end
+  for _, thing in ipairs(b) do
+    if seen[thing.id] == nil then return false end
+    if seen[thing.id] then seen[thing.id], n = false, n - 1 end
+  end
+  return n == 0
+end
+
+local function labels_by_id(things)
+  local labels = {}
+  for _, thing in ipairs(things) do labels[thing.id] = thing.type or thing.name or thing.id end
+  return labels
+end
+
+local function status_of(user) return user.status and user.status:lower() or "" end
+
+-- A verb about the state of the account: one thing that is held or not, told by the status.
+local function account(row)
+  local thing = { id = row.thing, name = row.thing, label = row.thing }
+  row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing } }
+  row.list = function() return { thing } end
+  row.shown = function(user) return row.holds(status_of(user)) and { [thing.id] = true } or {} end
+  row.read = function(client, id)
+    local user, err = client.users:get(id, PATIENT)
+    if not user then return nil, err end
+    return row.shown(user)
+  end
+  return row
+end
+
 return {
   {
     name = "roles",
-    doc = "Adds and removes direct roles; what groups give is left alone.",
+    doc = "Gives and takes direct roles; what groups give is left alone.",
     noun = "role",
-    -- The options that name things, in the order in which they are shown, with their sign.
-    sides = { "add", "remove" },
+    -- The options that name things.
+    sides = { "add", "remove", "set", "replace" },
+    undo = "roles",
     -- Everything in the tenant that can be named.
     list = function(client) return client.roles:list() end,
     -- What a user page shows is direct and inherited together. It settles the matter where the
-    -- user has none of the roles in question, or no group that a role could come from.
+    -- user has none of the roles in question, or no group that a role could come from. Else the
+    -- second value says that there is something to be told apart.
     shown = function(user, concerned)
       if not user.roles then return nil end
-      local held = {}
-      for _, role in ipairs(user.roles) do
-        if concerned[role.id] then held[role.id] = true end
-      end
+      local held = held_among(user.roles, concerned)
       if next(held) == nil or user.groups and #user.groups == 0 then return held end
-      return nil
+      return nil, true
     end,
-    -- The direct ones alone.
-    read = function(client, id, concerned)
-      local roles, err = client.users:roles(id, { rolesOnly = true })
+    -- What one user holds, of the things concerned. `witnesses` collects those for `prove`.
+    read = function(client, id, concerned, witnesses)
+      local roles, err = client.users:roles(id, { rolesOnly = true }, PATIENT)
       if not roles then return nil, err end
-      local held = {}
-      for _, role in ipairs(roles) do
-        if concerned[role.id] then held[role.id] = true end
+      if witnesses and #roles > 0 and #witnesses < PROOFS then
+        witnesses[#witnesses + 1] = { id = id, roles = roles }
       end
-      return held
+      return held_among(roles, concerned)
     end,
-    -- What is held and what is asked for → what to change.
-    difference = function(held, asked)
-      local change = { add = {}, remove = {} }
-      for _, role in ipairs(asked.add) do
-        if not held[role.id] then change.add[#change.add + 1] = role end
+    -- `rolesOnly` is documented by its name only, so it is proved, not believed: by one user whose
+    -- direct and inherited roles differ. A service that ignored it would show the same twice.
+    prove = function(client, witnesses)
+      for n, witness in ipairs(witnesses) do
+        local inherited, err = client.users:roles(witness.id, { groupsOnly = true }, PATIENT)
+        if not inherited then return nil, err end
+        if not same_ids(witness.roles, inherited) then return n end
       end
-      for _, role in ipairs(asked.remove) do
-        if held[role.id] then change.remove[#change.remove + 1] = role end
-      end
-      return change
+      if #witnesses == 0 then return 0 end
+      return nil, core.error {
+        kind = "refused",
+        message = ("direct and inherited roles cannot be told apart: rolesOnly and groupsOnly gave "
+          .. "the same for %d of %d users (direct_roles = \"assume\" plans all the same)")
+          :format(#witnesses, #witnesses),
+      }
     end,
+    -- All that a user has in the end, whatever it comes from (labels by id): none of it may be
+    -- lost unasked.
+    effective = function(client, id)
+      local roles, err = client.users:roles(id, nil, PATIENT)
+      return roles and labels_by_id(roles), err
+    end,
+    -- Sends one change; the third value is what was done before an error.
     send = function(client, id, change)
       return client.users:update_roles(id, {
-        addedRoles = ids(change.add),
-        removedRoles = ids(change.remove),
-      })
+        addedRoles = ids(change.add), removedRoles = ids(change.remove),
+      }, PATIENT)
     end,
+    -- Does the change take administration away from a user?
+    takes_admin = function(change, is_admin)
+      for _, thing in ipairs(change.remove) do
+        if is_admin(thing) then return true end
+      end
+      return false
+    end,
+    -- How many hold a thing in the tenant.
+    holders = function(client, thing) return client.roles:users(thing.id, { groups = true }) end,
+  },
+  {
+    name = "groups",
+    doc = "Makes people members of groups, or ends that.",
+    noun = "group",
+    sides = { "add", "remove", "set" },
+    undo = "groups",
+    list = function(client) return client.groups:list() end,
+    shown = function(user, concerned)
+      return user.groups and held_among(user.groups, concerned)
+    end,
+    read = function(client, id, concerned)
+      local user, err = client.users:get(id, PATIENT)
+      if not user then return nil, err end
+      return held_among(user.groups or {}, concerned)
+    end,
+    requests = function(change) return #change.add + #change.remove end,
+    send = function(client, id, change)
+      local done = { add = {}, remove = {} }
+      for _, group in ipairs(change.add) do
+        local ok, err = client.users:add_to_group(id, group.id, PATIENT)
+        if not ok then return nil, err, done end
+        done.add[#done.add + 1] = group
+      end
+      for _, group in ipairs(change.remove) do
+        local ok, err = client.users:remove_from_group(id, group.id, PATIENT)
+        if not ok then return nil, err, done end
+        done.remove[#done.remove + 1] = group
+      end
+      return true
+    end,
+  },
+  account {
+    name = "deactivate",
+    doc = "Suspends accounts; what they have is kept.",
+    thing = "access", side = "remove", undo = "reactivate",
+    holds = function(status) return status ~= "deactivated" and status ~= "inactive" end,
+    send = function(client, id) return client.users:deactivate(id, PATIENT) end,
+    takes_admin = function() return true end,
+  },
+  account {
+    name = "reactivate",
+    doc = "Gives deactivated accounts access again.",
+    thing = "access", side = "add", undo = "deactivate",
+    holds = function(status) return status ~= "deactivated" and status ~= "inactive" end,
+    send = function(client, id) return client.users:reactivate(id, PATIENT) end,
+  },
+  account {
+    name = "invite",
+    doc = "Mails invitations to people who have not accepted one; each at most once.",
+    thing = "invitation", side = "add",
+    -- An e-mail goes out: never sent again by itself, nothing to read back, nothing to undo.
+    once = true,
+    holds = function(status)
+      return status ~= "pending" and status ~= "invited" and status ~= "expired"
+    end,
+    send = function(client, id) return client.users:invite(id, PATIENT) end,
   },
 }

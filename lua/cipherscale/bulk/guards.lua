@@ -1,0 +1,141 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The guard rails: one row each, with the option that moves it, its default, its check and its
+-- sentence. `withhold` keeps a single person out of a plan, `refuse` a whole plan from being
+-- applied, `stop` a running job from going on. There is no option that switches all of them off.
+
+local text = require "cipherscale.bulk.text"
+
+local M = {}
+
+-- "10%" of a number, or the number itself.
+local function share_of(limit, whole)
+  local percent = type(limit) == "string" and limit:match("^([%d.]+)%%$")
+  return percent and math.floor(whole * tonumber(percent) / 100) or limit
+end
+
+local function touches(change, thing_matches)
+  for _, list in ipairs { change.add, change.remove } do
+    for _, thing in ipairs(list) do
+      if thing_matches(thing) then return true end
+    end
+  end
+  return false
+end
+
+M.list = {
+  {
+    option = "allow_owner", kind = "boolean", default = false,
+    doc = "OWNER is neither given nor taken",
+    withhold = function(allowed, _, change)
+      if allowed or not touches(change, function(thing) return thing.type == "OWNER" end) then
+        return nil
+      end
+      return "OWNER is neither given nor taken (allow_owner)"
+    end,
+  },
+  {
+    option = "protect", kind = "list", default = {},
+    doc = "people, by id or e-mail, whom no job changes",
+    withhold = function(_, person, _, protected)
+      if protected(person) then return "protected (protect)" end
+      return nil
+    end,
+  },
+  {
+    option = "allow_empty", kind = "boolean", default = false,
+    doc = "a job with nobody in it is a mistake",
+    refuse = function(allowed, facts)
+      if allowed or facts.total > 0 then return nil end
+      return "nobody is named at all (allow_empty)"
+    end,
+  },
+  {
+    option = "max_changes", kind = "share", default = 500,
+    doc = "people changed at most; a number, or a share of those named: \"10%\"",
+    refuse = function(limit, facts)
+      if facts.to_change <= share_of(limit, facts.total) then return nil end
+      return ("%s to change, more than max_changes = %s"):format(
+        text.people(facts.to_change), limit)
+    end,
+  },
+  {
+    option = "max_removal_percent", kind = "number", default = 20,
+    doc = "share of those who hold a role in the tenant that may lose it, from 10 holders on",
+    refuse = function(limit, facts)
+      for _, loss in ipairs(facts.losses) do
+        if loss.holders >= 10 and loss.lost * 100 > loss.holders * limit then
+          return ("%s of the %s who hold %s lose it (%d%%), more than max_removal_percent = %s"):format(
+            text.number(loss.lost), text.number(loss.holders), text.clean(loss.label),
+            math.floor(loss.lost * 100 / loss.holders), limit)
+        end
+      end
+      return nil
+    end,
+  },
+  {
+    option = "min_admins", kind = "number", default = 2,
+    doc = "active holders of ADMIN or OWNER that are left in the tenant",
+    refuse = function(limit, facts)
+      if not facts.admins or facts.admins_lost == 0 or facts.admins_left >= limit then return nil end
+      return ("%d of %d administrators would be left, fewer than min_admins = %s"):format(
+        facts.admins_left, facts.admins, limit)
+    end,
+  },
+  {
+    option = "max_failures", kind = "share", default = nil,
+    doc = "failed people at which the job stops; 25 or 10% of the changes, whichever is more",
+    stop = function(limit, job)
+      local most = limit and share_of(limit, job.to_change)
+        or math.max(25, math.floor(job.to_change / 10))
+      if job.failed <= most then return nil end
+      return ("%s failed, more than max_failures = %d"):format(text.people(job.failed), most)
+    end,
+  },
+  {
+    option = "max_unreachable", kind = "number", default = 10,
+    doc = "people in a row whom the service could not be reached for",
+    stop = function(limit, job)
+      if job.unreachable < limit then return nil end
+      return ("the service could not be reached for %d people in a row (max_unreachable): %s")
+        :format(job.unreachable, tostring(job.last_error))
+    end,
+  },
+  {
+    -- No option: whoever may not change one person may not change the next.
+    stop = function(_, job)
+      local status = job.last_error and job.last_error.status
+      if status ~= 401 and status ~= 403 then return nil end
+      return "the service refuses the key or the change: " .. tostring(job.last_error)
+    end,
+  },
+}
+
+--- The limit of a row: what `limits` says, else the default.
+local function limit_of(row, limits)
+  local limit = row.option and limits[row.option]
+  if limit == nil then return row.default end
+  return limit
+end
+
+--- The first sentence of the rows that have the check `name`.
+function M.ask(name, limits, ...)
+  for _, row in ipairs(M.list) do
+    local sentence = row[name] and row[name](limit_of(row, limits), ...)
+    if sentence then return sentence end
+  end
+  return nil
+end
+
+--- All sentences for which a plan may not be applied.
+function M.refusals(limits, facts)
+  local list = {}
+  for _, row in ipairs(M.list) do
+    local sentence = row.refuse and not (facts.undo and row.option:find("^max_"))
+      and row.refuse(limit_of(row, limits), facts)
+    if sentence then list[#list + 1] = sentence end
+  end
+  return list
+end
+
+return M

@@ -1,0 +1,279 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The journal: one record after another, from the plan of a job to its undo, in a file or, where
+-- none is asked for, in memory. A file is JSON lines, numbered and checked, locked while it is
+-- written (core.journal sees to that); here is what the records mean.
+--
+--   header   what is asked: verb, base URL, the things concerned, the note, who, when
+--   plan     a person: line, user, email, the things held `before`, what to `add` and `remove`;
+--            or why there is nothing to do: `withheld`, `unknown`; `again` is a repeated entry
+--   planned  the counts and what the guards must know; without it nothing is applied
+--   open     a run begins: process id, limits
+--   sending  a call that must not be repeated is about to be sent (synced before it is)
+--   outcome  a person's fate, and the delta that was really sent
+--   end      the run is over: why it stopped; `clean` when everything sent has its outcome
+
+local core = require "cipherscale.core"
+
+local quote, decode = core.quote, core.decode
+local find, match, sub = string.find, string.match, string.sub
+
+local M = {}
+
+M.FORMAT = 1
+
+-- ---- Writing ----
+
+--- A list of things as a JSON array of their ids.
+function M.ids(things)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = quote(thing.id) end
+  return "[" .. table.concat(list, ",") .. "]"
+end
+
+--- Fields as the inside of a JSON object: strings, numbers, booleans, lists of JSON texts, and
+--- tables { json = text } for what is JSON already. A nil value is left out.
+function M.fields(list)
+  local parts = {}
+  for n = 1, list.n or #list, 2 do
+    local name, value = list[n], list[n + 1]
+    local kind = type(value)
+    if kind == "table" then
+      value = value.json or "[" .. table.concat(value, ",") .. "]"
+    elseif kind == "string" then
+      value = quote(value)
+    elseif kind == "number" then
+      value = value % 1 == 0 and ("%d"):format(value) or ("%.3f"):format(value)
+    elseif kind ~= "nil" then
+      value = tostring(value)
+    end
+    if value ~= nil then parts[#parts + 1] = ('"%s":%s'):format(name, value) end
+  end
+  return table.concat(parts, ",")
+end
+
+--- A flat table of strings, numbers and booleans as a JSON object, its names in order.
+function M.object(map)
+  local names, list = {}, {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names)
+  for n, name in ipairs(names) do list[2 * n - 1], list[2 * n] = name, map[name] end
+  return { json = "{" .. M.fields(list) .. "}" }
+end
+
+-- The same interface as core.journal's, for jobs without a file.
+local Memory = {}
+Memory.__index = Memory
+
+function Memory:append(text)
+  local n = #self + 1
+  self[n] = '{"record":' .. n .. "," .. text .. "}"
+  return n
+end
+
+function Memory:records(first)
+  local n = (first or 1) - 1
+  return function()
+    n = n + 1
+    if self[n] then return self[n], n end
+    return nil
+  end
+end
+
+function Memory:flush() return self ~= nil end
+Memory.sync, Memory.close = Memory.flush, Memory.flush
+
+-- ---- Reading ----
+
+-- The list of things behind a list of ids.
+local function things_of(by_id, ids)
+  local list = {}
+  for n, id in ipairs(ids) do list[n] = by_id[id] or { id = id, label = id } end
+  return list
+end
+
+-- People with the same change share one table for it, which knows nothing of them.
+local function change_of(header, text)
+  local change = header.changes[text]
+  if not change then
+    local fields = decode("{" .. text .. "}")
+    change = {
+      before = things_of(header.by_id, fields.before), add = things_of(header.by_id, fields.add),
+      remove = things_of(header.by_id, fields.remove), text = text,
+    }
+    change.nothing = #change.add == 0 and #change.remove == 0
+    header.changes[text] = change
+  end
+  return change
+end
+
+--- The person of a plan record: { n =, line =, user =, email =, change =, withheld =, unknown =,
+--- again =, cells = }, or nil when it is another record.
+function M.person(header, line)
+  local n, place, who, change = match(line,
+    '^{"record":%d+,"kind":"plan","person":(%d+),"line":(%d+),(.-),?'
+      .. '("before":%[.-%],"add":%[.-%],"remove":%[.*%])')
+  if not n then return nil end
+  local person = { n = tonumber(n), line = tonumber(place), change = change_of(header, change) }
+  local user, rest = match(who, '^"user":"([^"\\]*)"(.*)$')
+  local email = user and match(rest, '^,"email":"([^"\\]*)"$')
+  if user and (rest == "" or email) then
+    person.user, person.email = user, email
+  else
+    local fields = decode("{" .. who .. "}")
+    person.user, person.email, person.cells = fields.user, fields.email, fields.cells
+    person.withheld, person.unknown, person.again = fields.withheld, fields.unknown, fields.again
+  end
+  return person
+end
+
+--- Iterates over the people of a plan, in the order of its entries.
+function M.people(book, header)
+  local next_line = book:records(2)
+  return function()
+    while true do
+      local line = next_line()
+      if not line or find(line, '"kind":"planned"', 1, true) then return nil end
+      local person = M.person(header, line)
+      if person then return person end
+    end
+  end
+end
+
+local function read_header(line, path)
+  local header = line and find(line, '^{"record":1,"kind":"header"') and decode(line)
+  if not header then return nil, ("%s is no journal of this module"):format(path) end
+  if header.format > M.FORMAT then
+    return nil, ("%s was written by a newer version (%s, format %d); this one reads format %d")
+      :format(path, header.version, header.format, M.FORMAT)
+  end
+  header.by_id, header.changes = {}, {}
+  for n, thing in ipairs(header.things) do
+    thing.order = n
+    header.by_id[thing.id] = thing
+  end
+  return header
+end
+
+-- Outcomes that are alike share one table.
+local function outcome_of(story, text)
+  local outcome = story.alike[text]
+  if not outcome then
+    outcome = decode("{" .. text .. "}")
+    outcome.add = things_of(story.header.by_id, outcome.added or {})
+    outcome.remove = things_of(story.header.by_id, outcome.removed or {})
+    if not outcome.error then story.alike[text] = outcome end
+  end
+  return outcome
+end
+
+local readers = {
+  planned = function(story, line) story.planned = decode(line) end,
+  open = function(story, line)
+    story.opened, story.ended = decode(line), nil
+    story.begun = story.begun or story.opened.at
+  end,
+  sending = function(story, line) story.sending[tonumber(match(line, '"person":(%d+)'))] = true end,
+  outcome = function(story, line)
+    local person, text = match(line, '^{"record":%d+,"kind":"outcome","person":(%d+),(.-)}$')
+    text = text:gsub(',"check":"%x+"$', "")
+    story.outcomes[tonumber(person)] = outcome_of(story, text)
+  end,
+  ["end"] = function(story, line)
+    story.ended = decode(line)
+    if story.ended.nothing_sent then story.opened, story.ended = nil, nil end
+  end,
+}
+
+--- What a journal tells: { header, planned, begun, opened, ended, outcomes, sending }, where the
+--- last two are by person.
+--- @return table|nil story
+--- @return string|nil problem
+function M.story(book, path)
+  local next_line = book:records()
+  local header, problem = read_header(next_line(), path)
+  if not header then return nil, problem end
+  local story = { header = header, outcomes = {}, sending = {}, alike = {} }
+  for line in next_line do
+    local kind = match(line, '^{"record":%d+,"kind":"(%w+)"')
+    local read = readers[kind]
+    if read then read(story, line) end
+  end
+  return story
+end
+
+--- A sentence when the things that a journal names are not in a tenant, else nil.
+function M.stranger(story, known, path)
+  local here = {}
+  for _, thing in ipairs(known) do here[thing.id] = true end
+  for _, thing in ipairs(story.header.things) do
+    if not here[thing.id] then
+      return ("%s belongs to another tenant: '%s' (%s) is not in this one"):format(
+        path, thing.label, thing.id)
+    end
+  end
+  return nil
+end
+
+-- ---- Files ----
+
+local function failure(message, more)
+  local record = { kind = "journal", message = message }
+  for name, value in pairs(more or {}) do record[name] = value end
+  return core.error(record)
+end
+M.failure = failure
+
+--- Where a journal goes: a name that ends in "/" is a folder in which a name is made from the time.
+function M.path(given)
+  if sub(given, -1) ~= "/" then return given end
+  return given .. os.date("!%Y%m%dT%H%M%SZ") .. ".jsonl"
+end
+
+-- What an existing journal is, in words.
+local function describe(path)
+  local book = core.journal.read(path)
+  if not book then return nil end
+  local story = M.story(book, path)
+  book:close()
+  if not story then return nil end
+  if not story.planned then return "a plan that was not finished; delete it and plan again" end
+  if not story.opened then
+    return ("a plan to change %d people, not applied; load it with client.bulk:load"):format(
+      story.planned.to_change)
+  end
+  local settled = 0
+  for _ in pairs(story.outcomes) do settled = settled + 1 end
+  return ("a job in which %d of %d people are settled; go on with client.bulk:resume")
+    :format(settled, story.planned.to_change), story
+end
+
+--- A new journal, or one in memory when there is no path.
+function M.create(path)
+  if not path then return setmetatable({}, Memory) end
+  local book, err = core.journal.create(path)
+  if book then return book end
+  if err.code == "exists" then
+    local what = describe(path)
+    return nil, failure(("%s exists already%s"):format(path, what and ": " .. what or ""),
+      { code = "exists" })
+  end
+  return nil, err
+end
+
+--- Opens a journal for writing. One that another run holds is refused, with its process id.
+function M.open(path)
+  local book, err = core.journal.open(path)
+  if book then return book end
+  if err.code == "locked" then
+    local _, story = describe(path)
+    local by = story and (" (process %d)"):format(story.opened.pid) or ""
+    return nil, failure(("%s is in use by another run%s"):format(path, by), { code = "locked" })
+  end
+  return nil, err
+end
+
+--- Opens a journal for reading alone.
+function M.read(path) return core.journal.read(path) end
+
+return M

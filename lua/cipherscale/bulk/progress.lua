@@ -1,0 +1,43 @@
+-- SPDX-License-Identifier: MIT
+--
+-- How far a job is: calls back at most ten times a second, and once at the end.
+
+local core = require "cipherscale.core"
+
+local M = {}
+
+-- Seconds between two calls, and those over which the rate is taken: waits belong to it.
+local EVERY, RATE_OVER = 0.1, 5
+
+--- @param callback function gets { phase, done, total, changed, failed, rate, eta, waiting_until },
+---   times in seconds, rate in people a second
+--- @param report table counts as the job goes
+--- @return function tell
+function M.new(callback, client, report)
+  local last
+  local total = report.to_change
+  local samples, oldest, newest = { { at = core.now(), done = report.changed } }, 1, 1
+  return function(final)
+    local now = core.now()
+    if last and now - last < EVERY and not final then return end
+    last = now
+    local done = total - report.pending
+    newest = newest + 1
+    samples[newest] = { at = now, done = done }
+    while now - samples[oldest].at > RATE_OVER and oldest < newest - 1 do
+      samples[oldest] = nil
+      oldest = oldest + 1
+    end
+    local since = samples[oldest]
+    local rate = now > since.at and (done - since.done) / (now - since.at) or 0
+    local _, wait = core.pace(client)
+    callback {
+      phase = "apply", done = done, total = total,
+      changed = report.changed, failed = report.failed,
+      rate = rate, eta = rate > 0 and (total - done) / rate or nil,
+      waiting_until = wait and wait >= 1 and os.time() + math.ceil(wait) or nil,
+    }
+  end
+end
+
+return M
