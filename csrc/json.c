@@ -133,6 +133,48 @@ static bool is_plain(unsigned char c) {
   return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
+int cs_json_quote(lua_State *L) {
+  static const char hex[] = "0123456789abcdef";
+  size_t n;
+  const unsigned char *p = (const unsigned char *)luaL_checklstring(L, 1, &n);
+  const unsigned char *end = p + n;
+  luaL_Buffer text;
+  char *out = luaL_buffinitsize(L, &text, 6 * n + 2), *at = out;
+  *at++ = '"';
+  while (p < end) {
+    size_t length = is_plain(*p) ? 1 : sequence(p, (size_t)(end - p));
+    if (length == 0) { /* U+FFFD, the replacement character */
+      memcpy(at, "\xEF\xBF\xBD", 3);
+      at += 3;
+      p++;
+    } else if (*p >= 0x80 || is_plain(*p)) {
+      memcpy(at, p, length);
+      at += length;
+      p += length;
+    } else if (*p >= 0x20) {
+      *at++ = '\\';
+      *at++ = (char)*p++;
+    } else {
+      memcpy(at, "\\u00", 4);
+      at[4] = hex[*p >> 4];
+      at[5] = hex[*p++ & 15];
+      at += 6;
+    }
+  }
+  *at++ = '"';
+  luaL_pushresultsize(&text, (size_t)(at - out));
+  return 1;
+}
+
+int cs_json_decode_text(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  if (cs_json_decode(L, text, n)) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
 enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,
                                      size_t n) {
   const unsigned char *p = (const unsigned char *)bytes, *end = p + n, *run = p;

@@ -26,6 +26,11 @@ void cs_json_push_null(lua_State *L);
 enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,
                                      size_t n);
 
+/* Lua: quote(string) -> the string in JSON, with its quotes; what is not UTF-8 becomes
+   U+FFFD. decode(text) -> value, or nil and a message. */
+int cs_json_quote(lua_State *L);
+int cs_json_decode_text(lua_State *L);
+
 #pragma GCC visibility pop
 
 #endif

@@ -18,7 +18,7 @@ local M = {}
 
 -- Seconds: how old what a plan saw may be; how long an outcome may wait to be written, and to be
 -- safe on the disk.
-local RECHECK, FLUSH_EVERY, SYNC_EVERY = 300, 0.1, 1
+local RECHECK, FLUSH_EVERY, SYNC_EVERY = 300, 0.02, 1
 -- How often a change whose fate is unclear is read again and sent again.
 local UNCLEAR_ROUNDS = 3
 -- The client itself said no: whatever is tried next would not be sent either.
@@ -125,7 +125,7 @@ end
 -- Sends a change; where its fate is unclear, reads and sends only what is missing.
 -- Gives the fate, what was sent, and the error.
 function Job:send(person, change)
-  local target, sent = state.target(person.change), change
+  local sent = change
   for round = 1, UNCLEAR_ROUNDS do
     local ok, err, done = self.verb.send(self.client, person.user, sent)
     if ok then return round == 1 and "changed" or "verified", change end
@@ -133,7 +133,7 @@ function Job:send(person, change)
     if self.verb.once then return "in_doubt", state.NOTHING, err end
     local held, problem = self:read(person)
     if not held then return "failed", done or state.NOTHING, problem end
-    sent = state.missing(held, target, person.change)
+    sent = state.missing(held, state.target(person.change), person.change)
     if #sent.add + #sent.remove == 0 then return "verified", change end
     if round == UNCLEAR_ROUNDS then return "failed", done or state.NOTHING, err end
   end
@@ -259,7 +259,7 @@ end
 -- still be sent after a stop. So no more people are under way than two seconds' worth.
 function Job:hold_back()
   while not self.report.stopped do
-    local rate = core.pace(self.client)
+    local rate = (core.pace or function() end)(self.client)
     if not rate or self.under_way < math.max(1, math.ceil(rate * 2)) then return end
     self.signal = self.signal or {}
     self.scheduler:wait_for(self.signal)

@@ -107,20 +107,26 @@ local function change_of(header, text)
   return change
 end
 
+-- The end of what a record says: before its check, which a file has.
+local function body_end(line)
+  return sub(line, -2) == '"}' and #line - #',"check":"00000000"}' or #line - 1
+end
+
 --- The person of a plan record: { n =, line =, user =, email =, change =, withheld =, unknown =,
---- again =, cells = }, or nil when it is another record.
+--- again =, cells = }, or nil when it is another record. Most lines need no JSON decoder.
 function M.person(header, line)
-  local n, place, who, change = match(line,
-    '^{"record":%d+,"kind":"plan","person":(%d+),"line":(%d+),(.-),?'
-      .. '("before":%[.-%],"add":%[.-%],"remove":%[.*%])')
+  local n, place, at = match(line, '^{"record":%d+,"kind":"plan","person":(%d+),"line":(%d+),()')
   if not n then return nil end
-  local person = { n = tonumber(n), line = tonumber(place), change = change_of(header, change) }
-  local user, rest = match(who, '^"user":"([^"\\]*)"(.*)$')
-  local email = user and match(rest, '^,"email":"([^"\\]*)"$')
-  if user and (rest == "" or email) then
-    person.user, person.email = user, email
-  else
-    local fields = decode("{" .. who .. "}")
+  local before = find(line, '"before":[', at, true)
+  local user, rest = match(line, '^"user":"([^"\\]*)",()', at)
+  local email
+  if user and rest ~= before then email, rest = match(line, '^"email":"([^"\\]*)",()', rest) end
+  local person = {
+    n = tonumber(n), line = tonumber(place), user = user, email = email,
+    change = change_of(header, sub(line, before, body_end(line))),
+  }
+  if rest ~= before then
+    local fields = decode("{" .. sub(line, at, before - 2) .. "}")
     person.user, person.email, person.cells = fields.user, fields.email, fields.cells
     person.withheld, person.unknown, person.again = fields.withheld, fields.unknown, fields.again
   end
@@ -131,12 +137,8 @@ end
 function M.people(book, header)
   local next_line = book:records(2)
   return function()
-    while true do
-      local line = next_line()
-      if not line or find(line, '"kind":"planned"', 1, true) then return nil end
-      local person = M.person(header, line)
-      if person then return person end
-    end
+    local line = next_line()
+    return line and M.person(header, line)
   end
 end
 

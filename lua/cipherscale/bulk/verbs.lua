@@ -115,9 +115,12 @@ return {
     end,
     -- Sends one change; the third value is what was done before an error.
     send = function(client, id, change)
-      return client.users:update_roles(id, {
-        addedRoles = ids(change.add), removedRoles = ids(change.remove),
-      }, PATIENT)
+      local body = change.body
+      if not body then
+        body = { addedRoles = ids(change.add), removedRoles = ids(change.remove) }
+        change.body = body -- many people share a change
+      end
+      return client.users:update_roles(id, body, PATIENT)
     end,
     -- Does the change take administration away from a user?
     takes_admin = function(change, is_admin)
