@@ -7,7 +7,7 @@
 # ---- sources ---------------------------------------------------------------------------------
 
 # The plain side knows no Lua; .ci/rules proves it on the objects.
-PLAIN_NAMES := list url base_url buffer retry pace poller forked transport engine
+PLAIN_NAMES := list url base_url buffer retry pace poller forked receive transport engine
 TABLE_NAMES := endpoints fields
 LUA_SIDE_NAMES := core client options schedule wait binding shape check json error answer
 SANDBOX_NAMES := core server rules log

@@ -73,6 +73,7 @@ build = {
         "csrc/retry.c",
         "csrc/pace.c",
         "csrc/poller.c",
+        "csrc/receive.c",
         "csrc/forked.c",
         "csrc/transport.c",
         "csrc/engine.c",
