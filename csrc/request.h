@@ -74,6 +74,7 @@ struct cs_request {
   bool restarted; /* libcurl wanted to send a second time; we forbade it */
   long status;
   bool head_complete;
+  bool second_line;        /* the status line has been read, and nothing behind it */
   struct cs_buffer head;   /* raw header lines of the final answer */
   struct cs_buffer answer; /* decompressed body */
   char first_visible;      /* the body's first character that is not white space, or 0 */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* See transport.h. Sections cited as CURLOPT_… are libcurl's manual pages. */
-#define _GNU_SOURCE /* SOCK_CLOEXEC, strdup, strncasecmp */
+#define _GNU_SOURCE /* SOCK_CLOEXEC, strdup */
 #include "transport.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "receive.h"
 #include "retry.h"
 #include "version.h"
 
@@ -19,6 +19,7 @@ struct cs_transport {
   struct cs_transport_settings settings; /* its strings are the copies in `owned` */
   char *owned[5];
   bool single_use;    /* each request opens a connection of its own */
+  bool guarded;       /* header lines pass cs_receive_any before libcurl keeps them */
   bool single_handle; /* each attempt has a handle of its own; connections are kept */
   struct curl_slist *without_body, *with_body, *with_large_body; /* request headers */
 };
@@ -28,66 +29,7 @@ enum {
   LARGE_BODY = 32 * 1024 /* far below libcurl's own threshold for Expect, 1 MiB */
 };
 
-/* ---- Callbacks: plain memory only ---- */
-
-static size_t keep(struct cs_request *request, struct cs_buffer *buffer,
-                   const char *bytes, size_t n) {
-  request->overflow = cs_buffer_append(buffer, bytes, n);
-  return request->overflow == CS_OK ? n : 0;
-}
-
-static size_t on_body(char *bytes, size_t size, size_t n, void *request_) {
-  struct cs_request *request = request_;
-  (void)size; /* always 1 (CURLOPT_WRITEFUNCTION) */
-  /* Noted here, since a body that is too large is not kept. White space includes the
-     byte order mark. */
-  for (size_t i = 0; i < n && !request->first_visible; i++) {
-    if (!strchr(" \t\r\n\f\v\xEF\xBB\xBF", bytes[i])) request->first_visible = bytes[i];
-  }
-  return keep(request, &request->answer, bytes, n);
-}
-
-static void note_retry_after(struct cs_request *request, const char *line, size_t n) {
-  static const char name[] = "retry-after:";
-  size_t skip = sizeof name - 1;
-  if (n < skip || strncasecmp(line, name, skip) != 0) return;
-  while (skip < n && line[skip] == ' ') skip++;
-  while (n > skip && (line[n - 1] == '\r' || line[n - 1] == '\n' || line[n - 1] == ' '))
-    n--;
-  size_t length = n - skip;
-  if (length >= sizeof request->retry_after_text) return; /* no date is that long */
-  memcpy(request->retry_after_text, line + skip, length);
-  request->retry_after_text[length] = '\0';
-}
-
-/* A status line begins a new head: an interim answer (1xx) is forgotten by it. */
-static void begin_head(struct cs_request *request, const char *line, size_t n) {
-  cs_buffer_clear(&request->head);
-  request->retry_after_text[0] = '\0';
-  request->head_complete = false;
-  request->status = 0;
-  const char *p = memchr(line, ' ', n);
-  for (int i = 0; p && i < 3 && p + 1 + i < line + n; i++) {
-    char digit = p[1 + i];
-    if (digit < '0' || digit > '9') break;
-    request->status = request->status * 10 + (digit - '0');
-  }
-}
-
-static size_t on_header(char *line, size_t size, size_t n, void *request_) {
-  struct cs_request *request = request_;
-  (void)size;
-  if (request->head_complete && !(n > 5 && memcmp(line, "HTTP/", 5) == 0)) {
-    return n; /* a trailer */
-  }
-  if (n > 5 && memcmp(line, "HTTP/", 5) == 0) begin_head(request, line, n);
-  if (line[0] == '\r' || line[0] == '\n') {
-    request->head_complete = request->status >= 200;
-    return n;
-  }
-  note_retry_after(request, line, n);
-  return keep(request, &request->head, line, n);
-}
+/* ---- Callbacks: plain memory only; see receive.h, too ---- */
 
 /* libcurl sends a request again by itself when a kept connection turns out to be dead,
    whatever the method. One start an attempt is all we allow: enum cs_repeat in request.h
@@ -176,6 +118,18 @@ static bool single_use(const struct cs_transport_settings *settings) {
          curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
 }
 
+/* Whether libcurl would use one, by its settings or by its environment. */
+static bool may_use_proxy(const struct cs_transport_settings *settings) {
+  static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "all_proxy",
+                                      "ALL_PROXY"};
+  if (settings->loopback) return false;
+  if (settings->proxy) return settings->proxy[0] != '\0';
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (getenv(names[i])) return true;
+  }
+  return false;
+}
+
 struct cs_transport *cs_transport_new(const struct cs_transport_settings *settings) {
   struct cs_transport *transport = calloc(1, sizeof *transport);
   if (!transport) return NULL;
@@ -183,9 +137,11 @@ struct cs_transport *cs_transport_new(const struct cs_transport_settings *settin
   struct cs_transport_settings *copy = &transport->settings;
   copy->api_key = NULL; /* lives in the header lists */
   transport->single_use = single_use(settings);
-  /* Before 8.1.1, a handle that is used again points to a freed header, to which a
-     server can make libcurl append (curl issue 11101). */
-  transport->single_handle = curl_version_info(CURLVERSION_NOW)->version_num < 0x080101;
+  /* See cs_receive_any; a proxy's answer to CONNECT does not pass there. */
+  transport->guarded = curl_version_info(CURLVERSION_NOW)->version_num < 0x080100;
+  transport->single_handle = transport->guarded && may_use_proxy(settings);
+  /* One that the environment gets later must not be used. */
+  if (transport->guarded && !transport->single_handle) copy->proxy = "";
   bool owned = own(&transport->owned[0], &copy->user_agent) &&
                own(&transport->owned[1], &copy->ca_file) &&
                own(&transport->owned[2], &copy->ca_path) &&
@@ -218,14 +174,16 @@ static long milliseconds(double seconds) {
 #define SET(option, value) \
   if (code == CURLE_OK) code = curl_easy_setopt(handle, option, value)
 
-static CURLcode set_callbacks(CURL *handle, struct cs_poller *poller,
+static CURLcode set_callbacks(CURL *handle, const struct cs_transport *transport,
                               struct cs_request *request) {
+  struct cs_poller *poller = transport->settings.poller;
   CURLcode code = CURLE_OK;
   SET(CURLOPT_PRIVATE, request);
   SET(CURLOPT_ERRORBUFFER, request->error_text);
-  SET(CURLOPT_WRITEFUNCTION, on_body);
+  SET(CURLOPT_WRITEFUNCTION, transport->guarded ? cs_receive_any : cs_receive_body);
+  SET(CURLOPT_HEADER, transport->guarded ? 1L : 0L);
   SET(CURLOPT_WRITEDATA, request);
-  SET(CURLOPT_HEADERFUNCTION, on_header);
+  SET(CURLOPT_HEADERFUNCTION, cs_receive_line);
   SET(CURLOPT_HEADERDATA, request);
   SET(CURLOPT_PREREQFUNCTION, on_start);
   SET(CURLOPT_PREREQDATA, request);
@@ -287,7 +245,7 @@ static enum cs_status open_handle(const struct cs_transport *transport,
   request->configured_timeout = -1;
   request->configured_fresh = !request->fresh;
   CURLcode code = set_policy(handle, &transport->settings);
-  if (code == CURLE_OK) code = set_callbacks(handle, transport->settings.poller, request);
+  if (code == CURLE_OK) code = set_callbacks(handle, transport, request);
   return status_of(code);
 }
 
@@ -342,6 +300,7 @@ static void forget_last_attempt(struct cs_request *request) {
   request->retry_after_text[0] = request->error_text[0] = '\0';
   request->retry_after = -1;
   request->truncated = false;
+  request->second_line = false;
   request->failure = (struct cs_failure){.kind = CS_NO_FAILURE};
   cs_buffer_clear(&request->head);
   cs_buffer_clear(&request->answer);
@@ -450,6 +409,10 @@ enum cs_outcome cs_transport_finish(struct cs_request *request, int code_) {
     fail(request, CS_TOO_LARGE_ANSWER,
          request->head_complete ? "the answer is larger than max_response_bytes"
                                 : "the answer's headers are too large");
+    return CS_LOST;
+  }
+  if (request->overflow == CS_INVALID) {
+    fail(request, CS_NETWORK, "the answer's first header line continues another");
     return CS_LOST;
   }
   if (request->restarted) {

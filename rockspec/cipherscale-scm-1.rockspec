@@ -89,6 +89,7 @@ build = {
         "csrc/turns.c",
         "csrc/events.c",
         "csrc/poller.c",
+        "csrc/receive.c",
         "csrc/forked.c",
         "csrc/journal.c",
         "csrc/seen.c",
