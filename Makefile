@@ -300,7 +300,7 @@ help:
 #? make asan       the suite under AddressSanitizer and UBSan, the collector always running
 #? make valgrind   the suite under valgrind
 #? make rock       installs by LuaRocks and by make into empty trees, and tries both
-#? make bench      the cost against a bare libcurl loop; BENCH="bulk 1000" for a bulk job
+#? make bench      the cost against a bare libcurl loop; BENCH="bulk 1000" or BENCH=pace
 #? make install    PREFIX, DESTDIR, INST_LUADIR, INST_LIBDIR, INST_BINDIR
 #? make clean      removes build/
 #? Settable: CC CFLAGS CPPFLAGS LDFLAGS LUA LUA_INCDIR, WERROR=1, LIVE=1 (keeps CIPHERSCALE_*)

@@ -9,6 +9,7 @@
 --   run.lua bulk [USERS] [ROUNDS]
 --                            a bulk job against a fresh sandbox, and the bare loop with the
 --                            very requests that the sandbox noted, against a fresh one
+--   run.lua pace [CHANGES]   a job at a service's limit, see bench/pace.lua
 
 local server = require "spec.support.server"
 
@@ -224,6 +225,8 @@ end
 
 if arg[1] == "bulk" then
   bulk(tonumber(arg[2]) or 1000, tonumber(arg[3]) or 5)
+elseif arg[1] == "pace" then
+  dofile("bench/pace.lua")(tonumber(arg[2]) or 2000)
 else
   bench(tonumber(arg[1]) or 5)
 end

@@ -8,12 +8,13 @@
    would never be reached. */
 static const double catch_up = 0.005;
 
+/* Tuned by spec/pace_limits_spec.lua. */
 static const double share = 0.9; /* of the refused rate, after a fall */
 static const double lowest = 1.0 / 30, highest = 1e9; /* starts a second */
 static const double climb = 30, minute = 60; /* seconds to the refused rate, and beyond */
 static const double beyond = 0.05; /* of the refused rate, in the first minute */
 static const double slowly = 2; /* starts at least, for what counts as a second there */
-static const double trial = 2, trial_size = 10; /* seconds and starts before doubling */
+static const double trial = 1, trial_size = 10; /* seconds and starts before doubling */
 static const int large = 100;     /* deliveries: a burst of that many is no mere store */
 static const double rounding = 2; /* seconds that a whole number, or a date, may be off */
 static const double wait_base = 0.5, wait_cap = 16; /* seconds of our own */
@@ -76,7 +77,10 @@ void cs_pace_delivered(struct cs_pace *pace, enum cs_class class, double started
 
 /* No exp2: that would need the host to be linked with libm. Straight between powers. */
 static double doubled(double value, double times) {
-  for (; times >= 1 && value < highest; times--) value += value;
+  while (times >= 1 && value < highest) {
+    value += value;
+    times -= 1;
+  }
   return value * (1 + least(times, 1));
 }
 
@@ -139,7 +143,7 @@ void cs_pace_lower(struct cs_pace *pace, enum cs_class class, double rate, doubl
   rate = most(rate, lowest);
   if (present > 0 && present <= rate) return;
   limit->low = limit->ceiling = rate;
-  limit->since = now;
+  limit->since = most(limit->since, now);
   limit->proved = true;
 }
 
@@ -166,8 +170,8 @@ static void fall(struct cs_pace_limit *limit, double said, double now) {
   bool exact = said > 0 && said != (double)(long)said;
   double closed = exact ? said : most(said - rounding, 0);
   double shortest = most(limit->closure, exact ? closed : shortest_window);
-  double rate = measure(&limit->history, now, closed, shortest), present;
-  present = rate_of(limit, now);
+  double rate = measure(&limit->history, now, closed, shortest);
+  double present = rate_of(limit, now);
   limit->proved = present > 0 ? rate > present / 2 : delivered(&limit->history) >= large;
   if (present > 0) rate = least(rate, present);
   /* Refused below what was refused before: there is less to have than we think. */

@@ -9,8 +9,8 @@
  *   - The first start after a wait is alone for a round trip.
  *   - The rate falls to a share of what was delivered lately, at most once a round trip.
  *   - It climbs back to the refused rate in half a minute, and beyond it by 5 % in the
- *     first minute, faster in each further one (the shape of CUBIC). Slow rates count in
- *     starts: never faster than a limit could be noticed.
+ *     first minute, faster in each further one (the shape of CUBIC, RFC 9438). Slow rates
+ *     climb by starts, not by seconds. Refused below it, the refused rate sinks.
  *   - What a burst delivered proves little (a window's share, or a bucket's store?). Such
  *     a rate is tried for a while and then doubled, until a refusal tells the real one.
  *

@@ -30,7 +30,8 @@ struct cs_request *cs_turns_next(const struct cs_turns *turns, double now) {
   return best;
 }
 
-/* Until when the clock of a queued request has run: while the server wants all to wait. */
+/* Until when the clock of a queued request has run: as long as the server wants all to
+   wait. */
 static double counted(const struct cs_turns *turns, const struct cs_request *request,
                       double now) {
   double told = turns->pace.limits[cs_class_of(request)].told;

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- csrc/pace.c against the styles of limits that services have, simulated (spec/support/limited.lua):
+-- csrc/pace.c against the styles of limits that services have, simulated by spec/support/limited:
 -- few requests are refused, and little more time is taken than by a client that knows the limit.
 
 local limited = require "spec.support.limited"
@@ -32,7 +32,8 @@ local STYLES = {
   { "1,000 a minute, in windows", { per_minute = 1000 }, calls = 10000, rate = 1000 / 60,
     said = { "whole", "missing" } },
   { "a bucket of 20 and one more in 15 s", { style = "bucket", burst = 20, requests = 1,
-    seconds = 15 }, calls = 2000, rate = 1 / 15, said = { "whole", "date", "missing", "too short" } },
+    seconds = 15 }, calls = 2000, rate = 1 / 15,
+    said = { "whole", "date", "missing", "too short" } },
   { "a bucket of 1 and one more in 3 s", { style = "bucket", burst = 1, requests = 1,
     seconds = 3 }, calls = 2000, rate = 1 / 3, said = { "whole", "missing" } },
   { "a bucket of 200 and 200 a second", { style = "bucket", per_second = 200 }, calls = 2000,
@@ -45,7 +46,8 @@ local STYLES = {
 for _, style in ipairs(STYLES) do
   describe(style[1], function()
     for _, name in ipairs(style.said or { "whole" }) do
-      it(("and a Retry-After that is %s: few are refused, little time is lost"):format(name), function()
+      it(("with a Retry-After that is %s refuses few, and takes little more time"):format(name),
+      function()
         for _, round_trip in ipairs(ROUND_TRIPS) do
           local result = limited.run {
             limit = style[2], calls = style.calls, method = style.method,
@@ -81,7 +83,7 @@ end)
 describe("a service that asks for more than it needs", function()
   it("is given it: the client does not know better", function()
     local result = limited.run {
-      limit = { per_second = 200 }, calls = 1000, round_trip = 0.02, said = function() return 30 end,
+      limit = { per_second = 200 }, calls = 1000, said = function() return 30 end,
     }
     assert.is_true(result.share < 0.05)
     assert.is_true(result.seconds >= 30)

@@ -10,8 +10,8 @@ local CLASSES = { "READ", "REPEATABLE", "ONCE" }
 local function attempt(changes)
   local result = {
     repeat_class = "READ", outcome = "answered", status = 0, permanent = false,
-    retry_after = -1, attempts = 1, max_retries = 3, max_retry_wait = 120, remaining = 300, refusals = 0, pause = 0, shut = 0,
-    random = 0.5, budget = probe.retry_budget,
+    retry_after = -1, attempts = 1, max_retries = 3, max_retry_wait = 120, remaining = 300,
+    refusals = 0, pause = 0, shut = 0, random = 0.5, budget = probe.retry_budget,
   }
   for name, value in pairs(changes) do
     assert(result[name] ~= nil, name)

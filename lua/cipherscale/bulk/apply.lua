@@ -259,7 +259,7 @@ end
 -- still be sent after a stop. So no more people are under way than two seconds' worth.
 function Job:hold_back()
   while not self.report.stopped do
-    local rate = (core.pace or function() end)(self.client)
+    local rate = core.pace(self.client)
     if not rate or self.under_way < math.max(1, math.ceil(rate * 2)) then return end
     self.signal = self.signal or {}
     self.scheduler:wait_for(self.signal)

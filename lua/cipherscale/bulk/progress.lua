@@ -30,7 +30,7 @@ function M.new(callback, client, report)
     end
     local since = samples[oldest]
     local rate = now > since.at and (done - since.done) / (now - since.at) or 0
-    local _, wait = (core.pace or function() end)(client)
+    local _, wait = core.pace(client)
     callback {
       phase = "apply", done = done, total = total,
       changed = report.changed, failed = report.failed,

@@ -10,7 +10,7 @@ local core = require "cipherscale.core"
 
 -- For a job that may last for hours: the longest Retry-After to wait for, and no end to a call
 -- that waits its turn.
-local PATIENT = { total_timeout = 604800 }
+local PATIENT = { max_retry_wait = 900, total_timeout = 604800 }
 
 -- How many users are asked at most whether the service tells direct roles from inherited ones.
 local PROOFS = 20

@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: MIT
+-- run.lua pace [CHANGES]: jobs at the limit of a sandbox, by a client that has to find the limit
+-- and by one that knows it (option `rate`). Prints the share of requests that were refused, and
+-- the time as a ratio. The same styles, simulated for hours: spec/pace_limits_spec.lua.
+
+local core = require "cipherscale.core"
+local limited = require "spec.support.limited"
+local sandbox = require "cipherscale.sandbox"
+
+local STYLES = {
+  { "200 a second, in windows", { per_second = 200 }, rate = 195 },
+  { "the same, decimal Retry-After", { per_second = 200, retry_after = "decimal" }, rate = 195 },
+  { "the same, Retry-After as a date", { per_second = 200, retry_after = "date" }, rate = 195 },
+  { "the same, no Retry-After", { per_second = 200, retry_after = "missing" }, rate = 195 },
+  { "a bucket of 200, 200 a second", { style = "bucket", per_second = 200 }, rate = 200 },
+  { "a bucket of 10, 200 a second", { style = "bucket", burst = 10, per_second = 200 },
+    rate = 195 },
+  { "20 in 3 seconds, in windows", { requests = 20, seconds = 3 }, rate = 6.5, part = 0.1 },
+}
+
+local LONG = {
+  { "20 a minute, in windows", { per_minute = 20 }, rate = 1 / 3 },
+  { "60 a minute, in windows", { per_minute = 60 }, rate = 1 },
+  { "a bucket of 20, one in 15 s", { style = "bucket", burst = 20, requests = 1, seconds = 15 },
+    rate = 1 / 15 },
+}
+
+local function line(name, sent, refused, seconds, ideal)
+  print(("  %-34s %6d  %5d  %5.1f %%  %9.2f  %5.3f"):format(name, sent, refused,
+    100 * refused / sent, seconds, seconds / ideal))
+end
+
+local function job(limit, changes, options)
+  local server = sandbox.start { users = 40, misbehave = { limit = limit } }
+  local client = server:client(options)
+  local state, ids = server:state(), {}
+  for i = 1, changes do ids[i] = state.users[i % 40 + 1].id end
+  local change = { addedRoles = { state.roles[6].id } }
+  local started = core.now()
+  client:run(function(tasks)
+    for _, ok, err in tasks:map(ids, function(id)
+      return client.users:update_roles(id, change)
+    end) do
+      assert(ok, tostring(err))
+    end
+  end)
+  local seconds, sent, refused = core.now() - started, 0, 0
+  for _, request in ipairs(server:requests()) do
+    sent = sent + 1
+    if request.status == 429 then refused = refused + 1 end
+  end
+  client:close()
+  server:stop()
+  return seconds, sent, refused
+end
+
+return function(changes)
+  print(("%d changes, 32 in flight, over loopback; ratio to the client that knows the limit")
+    :format(changes))
+  print(("  %-34s %6s  %5s  %7s  %9s  %5s"):format("", "sent", "refused", "", "wall, s", "ratio"))
+  for _, style in ipairs(STYLES) do
+    local n = math.ceil(changes * (style.part or 1))
+    local ideal = job(style[2], n, { rate = style.rate })
+    local seconds, sent, refused = job(style[2], n)
+    line(style[1], sent, refused, seconds, ideal)
+  end
+  print "simulated, 20 ms a round trip; ratio to a client that is never refused"
+  for _, style in ipairs(LONG) do
+    local result = limited.run { limit = style[2], calls = changes }
+    line(style[1], result.sent, result.refused, result.seconds, changes / style.rate)
+  end
+end
