@@ -7,9 +7,11 @@
 # ---- sources ---------------------------------------------------------------------------------
 
 # The plain side knows no Lua; .ci/rules proves it on the objects.
-PLAIN_NAMES := list url base_url buffer retry pace poller forked transport engine
+PLAIN_NAMES := list url base_url buffer retry pace poller forked transport engine crc32c record \
+  lines journal seen
 TABLE_NAMES := endpoints fields
-LUA_SIDE_NAMES := core client options schedule wait binding shape check json error answer
+LUA_SIDE_NAMES := core client options schedule wait binding shape check json error answer \
+  journal_lua seen_lua
 SANDBOX_NAMES := core server rules log
 
 PLAIN_SOURCES := $(PLAIN_NAMES:%=csrc/%.c)

@@ -7,8 +7,10 @@
 #include "check.h"
 #include "client.h"
 #include "error.h"
+#include "journal_lua.h"
 #include "json.h"
 #include "schedule.h"
+#include "seen_lua.h"
 #include "shape.h"
 #include "transport.h"
 #include "url.h"
@@ -72,6 +74,9 @@ int luaopen_cipherscale_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"new", cs_client_new},
                                        {"operations", core_operations},
                                        {"error", cs_error_new},
+                                       {"quote", cs_json_quote},
+                                       {"decode", cs_json_decode_string},
+                                       {"seen", cs_seen_lua_new},
                                        {NULL, NULL}};
   luaL_checkversion(L);
   if (cs_transport_global_init() != CS_OK)
@@ -81,6 +86,8 @@ int luaopen_cipherscale_core(lua_State *L) {
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);
   cs_schedule_open(L);
+  cs_seen_lua_open(L);
+  cs_journal_lua_open(L);
   cs_json_push_null(L);
   lua_setfield(L, -2, "null");
   set_string(L, "version", cs_version);

@@ -19,6 +19,13 @@ void cs_json_open(lua_State *L);
    Raises only for want of memory or stack. */
 int cs_json_decode(lua_State *L, const char *text, size_t length);
 
+/* Lua: core.decode(text) -> value, or nil and a message. */
+int cs_json_decode_string(lua_State *L);
+
+/* Lua: core.quote(string, replace) -> its JSON string. Raises when the bytes are not
+   UTF-8; with `replace`, U+FFFD stands for each bad byte. */
+int cs_json_quote(lua_State *L);
+
 /* Pushes lua-cjson's null. */
 void cs_json_push_null(lua_State *L);
 
