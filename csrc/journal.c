@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See journal.h. Files are written by position, so nobody who shares the descriptor can
-   move us; closing is by close alone for a child, since to unlock is to unlock for all. */
+   move us; a child closes but never unlocks, since that would unlock for its parent. */
 #define _DEFAULT_SOURCE /* flock, fchmod, fdatasync */
 #define _FILE_OFFSET_BITS 64
 #include "journal.h"

@@ -8,10 +8,10 @@
  *   that did not finish: a line cut anywhere, blocks that were never written (NULs), or
  *   anything else in which no record and no line that was once whole can be found. It is
  *   no record, and is cut off when the file is opened for writing.
- * - A record behind something that is none means damage. Dropping it would be forgetting
- *   what may have been synced and acted on, so this stops at the first bad line. A hole of
- *   NULs in front of a whole record is damage for the same reason.
- * - So does a line with its newline that begins or ends as records do, holds no NUL and
+ * - A record behind something that is none means damage, at the first bad line. Dropping
+ *   it would be forgetting what may have been synced and acted on. A hole of NULs before
+ *   a whole record is damage for the same reason.
+ * - So is a line with its newline that begins or ends as records do, holds no NUL and
  *   fails its check: no unfinished write leaves that, even at the very end. The last two
  *   bytes of the file are the only ones whose change passes for a torn tail.
  * - A record with the wrong number is damage.

@@ -72,6 +72,7 @@ int64_t cs_record_number(const struct cs_crc32c *crc, const char *line, size_t n
 
 bool cs_record_was_whole(const char *line, size_t n) {
   if (memchr(line, '\0', n)) return false; /* blocks that were never written */
+  if (n > 0 && line[n - 1] == '\r') n--;   /* an editor's doing */
   if (has_tail(line, n)) return true;
   return n > HEAD && memcmp(line, head, HEAD) == 0 && line[n - 1] == '}';
 }

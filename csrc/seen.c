@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See seen.h. Each of the tables grows alone, so that growing needs little memory besides,
-   and they begin with different sizes, so that they do not all grow at once: the memory
-   stays near its mean, 16 bytes a key, instead of going from 13 to 20. */
+/* See seen.h. Each of the tables grows alone, so that growing needs little memory
+   besides, and they begin with different sizes, so that they do not all grow at once: the
+   memory stays near its mean, 16 bytes a key, instead of going from 13 to 20. */
 #define _DEFAULT_SOURCE /* getentropy */
 #include "seen.h"
 
