@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See seen.h. Each of the tables grows alone, so that growing needs little memory
-   besides, and they begin with different sizes, so that they do not all grow at once: the
-   memory stays near its mean, 16 bytes a key, instead of going from 13 to 20. */
+/* See seen.h. The slots can be filled again from the hashes alone. So they grow in place,
+   which for large blocks is a matter of the page table (mremap(2)) and not of a copy, and
+   there is never a second set of them. */
 #define _DEFAULT_SOURCE /* getentropy */
 #include "seen.h"
 
@@ -11,8 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Linear probing looks at 50 slots before it grows, eight in a cache line. */
-enum { LEAST_CAPACITY = 8, FULL_TENTHS = 9 };
+/* At nine tenths linear probing looks at some 50 slots, whose tags are a cache line. The
+   capacity must stay below 2^32. */
+enum { FIRST_CAPACITY = 64, FULL_TENTHS = 9, CHUNK = 1024, MOST_KEYS = INT32_MAX };
 
 static uint64_t rotate(uint64_t x, int bits) { return x << bits | x >> (64 - bits); }
 
@@ -35,7 +36,7 @@ static uint64_t word(const unsigned char *p, size_t n) {
   return value;
 }
 
-/* SipHash-1-3 (Aumasson and Bernstein); never 0, which marks a free slot. */
+/* SipHash-1-3 (Aumasson and Bernstein). */
 static uint64_t hash_of(const struct cs_seen *seen, const char *key, size_t n) {
   const unsigned char *p = (const unsigned char *)key;
   size_t left = n;
@@ -53,8 +54,7 @@ static uint64_t hash_of(const struct cs_seen *seen, const char *key, size_t n) {
   v[0] ^= last;
   v[2] ^= 0xFF;
   for (int i = 0; i < 3; i++) sip_round(v);
-  uint64_t hash = v[0] ^ v[1] ^ v[2] ^ v[3];
-  return hash ? hash : 1;
+  return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 void cs_seen_init(struct cs_seen *seen) {
@@ -67,67 +67,99 @@ void cs_seen_init(struct cs_seen *seen) {
 }
 
 void cs_seen_free(struct cs_seen *seen) {
-  for (int i = 0; i < CS_SEEN_TABLES; i++) {
-    free(seen->tables[i].hashes);
-    seen->tables[i] = (struct cs_seen_table){.hashes = NULL};
+  for (uint32_t used = 0; used < seen->count; used += CHUNK)
+    free(seen->chunks[used / CHUNK]);
+  free(seen->chunks);
+  free(seen->ordinals);
+  *seen = (struct cs_seen){.key = {seen->key[0], seen->key[1]}};
+}
+
+/* ---- Hashes by ordinal ---- */
+
+static uint64_t *hash_at(const struct cs_seen *seen, uint32_t ordinal) {
+  return &seen->chunks[(ordinal - 1) / CHUNK][(ordinal - 1) % CHUNK];
+}
+
+/* Makes place for the next ordinal's. */
+static bool add_chunk(struct cs_seen *seen) {
+  size_t used = seen->count / CHUNK;
+  if (used == seen->chunks_room) {
+    size_t room = used ? 2 * used : 8;
+    uint64_t **chunks = realloc(seen->chunks, room * sizeof *chunks);
+    if (!chunks) return false;
+    seen->chunks = chunks;
+    seen->chunks_room = room;
   }
-  seen->count = 0;
+  seen->chunks[used] = malloc(CHUNK * sizeof **seen->chunks);
+  return seen->chunks[used] != NULL;
 }
 
-static unsigned table_of(uint64_t hash) { return (unsigned)(hash >> 56); }
+/* ---- Slots ---- */
 
-/* Where the hash is, or the free slot where it belongs; a table is never full. */
-static uint32_t slot_of(const struct cs_seen_table *table, uint64_t hash) {
-  uint64_t within = hash >> 24 & 0xFFFFFFFF; /* 32 bits behind those of the table */
-  uint32_t i = (uint32_t)(within * table->capacity >> 32);
-  while (table->hashes[i] != 0 && table->hashes[i] != hash)
-    if (++i == table->capacity) i = 0;
-  return i;
+static uint64_t place_of(const struct cs_seen *seen, uint64_t hash) {
+  return (hash >> 32) * seen->capacity >> 32;
 }
 
-static bool is_full(const struct cs_seen_table *table) {
-  return (uint64_t)(table->count + 1) * 10 > (uint64_t)table->capacity * FULL_TENTHS;
+static unsigned char tag_of(uint64_t hash) {
+  return (unsigned char)((hash & 0xFF) % 255 + 1);
 }
 
-static bool grow(struct cs_seen_table *table, unsigned number) {
-  uint32_t first = LEAST_CAPACITY + LEAST_CAPACITY * number / (2 * CS_SEEN_TABLES);
-  struct cs_seen_table grown = {
-    .capacity = table->capacity ? table->capacity + table->capacity / 2 : first,
-    .count = table->count};
-  size_t slot = sizeof *grown.hashes + sizeof *grown.ordinals;
-  grown.hashes = calloc(grown.capacity, slot);
-  if (!grown.hashes) return false;
-  grown.ordinals = (uint32_t *)(grown.hashes + grown.capacity);
-  for (uint32_t i = 0; i < table->capacity; i++) {
-    if (table->hashes[i] == 0) continue;
-    uint32_t to = slot_of(&grown, table->hashes[i]);
-    grown.hashes[to] = table->hashes[i];
-    grown.ordinals[to] = table->ordinals[i];
-  }
-  free(table->hashes);
-  *table = grown;
+static uint64_t next_place(const struct cs_seen *seen, uint64_t i) {
+  return i + 1 == seen->capacity ? 0 : i + 1;
+}
+
+static void put(struct cs_seen *seen, uint32_t ordinal) {
+  uint64_t hash = *hash_at(seen, ordinal), i = place_of(seen, hash);
+  while (seen->tags[i] != 0) i = next_place(seen, i);
+  seen->tags[i] = tag_of(hash);
+  seen->ordinals[i] = ordinal;
+}
+
+static uint32_t find(const struct cs_seen *seen, uint64_t hash) {
+  if (seen->capacity == 0) return 0;
+  unsigned char tag = tag_of(hash);
+  for (uint64_t i = place_of(seen, hash); seen->tags[i] != 0; i = next_place(seen, i))
+    if (seen->tags[i] == tag && *hash_at(seen, seen->ordinals[i]) == hash)
+      return seen->ordinals[i];
+  return 0;
+}
+
+static bool is_full(const struct cs_seen *seen) {
+  return ((uint64_t)seen->count + 1) * 10 > seen->capacity * FULL_TENTHS;
+}
+
+static bool grow(struct cs_seen *seen) {
+  uint64_t capacity =
+    seen->capacity ? seen->capacity + seen->capacity / 2 : FIRST_CAPACITY;
+  size_t slot = sizeof *seen->ordinals + sizeof *seen->tags;
+  if (capacity > SIZE_MAX / slot) return false;
+  uint32_t *ordinals = realloc(seen->ordinals, (size_t)capacity * slot);
+  if (!ordinals) return false;
+  seen->ordinals = ordinals;
+  seen->tags = (unsigned char *)(ordinals + capacity);
+  seen->capacity = capacity;
+  memset(seen->tags, 0, (size_t)capacity);
+  for (uint32_t ordinal = 1; ordinal <= seen->count; ordinal++) put(seen, ordinal);
   return true;
 }
 
+/* ---- The set ---- */
+
 uint32_t cs_seen_find(const struct cs_seen *seen, const char *key, size_t n) {
-  uint64_t hash = hash_of(seen, key, n);
-  const struct cs_seen_table *table = &seen->tables[table_of(hash)];
-  return table->capacity ? table->ordinals[slot_of(table, hash)] : 0;
+  return find(seen, hash_of(seen, key, n));
 }
 
 enum cs_status cs_seen_add(struct cs_seen *seen, const char *key, size_t n,
                            uint32_t *ordinal, bool *is_new) {
   uint64_t hash = hash_of(seen, key, n);
-  unsigned number = table_of(hash);
-  struct cs_seen_table *table = &seen->tables[number];
-  *ordinal = table->capacity ? table->ordinals[slot_of(table, hash)] : 0;
+  *ordinal = find(seen, hash);
   *is_new = *ordinal == 0;
   if (!*is_new) return CS_OK;
-  if (seen->count == UINT32_MAX) return CS_TOO_LARGE;
-  if (is_full(table) && !grow(table, number)) return CS_NO_MEMORY;
-  uint32_t i = slot_of(table, hash);
-  table->hashes[i] = hash;
-  table->ordinals[i] = *ordinal = ++seen->count;
-  table->count++;
+  if (seen->count == MOST_KEYS) return CS_TOO_LARGE;
+  if (is_full(seen) && !grow(seen)) return CS_NO_MEMORY;
+  if (seen->count % CHUNK == 0 && !add_chunk(seen)) return CS_NO_MEMORY;
+  *ordinal = ++seen->count;
+  *hash_at(seen, *ordinal) = hash;
+  put(seen, *ordinal);
   return CS_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A set of keys of which only a hash is kept, and the order in which they came: about 16
- * bytes a key, however long. The hash is SipHash-1-3 with a random key for each set, so
+ * A set of keys of which only a hash is kept, and the order in which they came: 14 to
+ * 17 bytes a key, however long. The hash is SipHash-1-3 with a random key for each set, so
  * nobody outside can look for keys that collide, or that fill one table.
  *
  * Two different keys with one hash are taken for the same key. With n keys in the set the
@@ -20,19 +20,16 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { CS_SEEN_TABLES = 256 };
-
-/* Open addressing; `hashes` owns the memory, `ordinals` lie behind it. */
-struct cs_seen_table {
-  uint64_t *hashes; /* 0: free */
-  uint32_t *ordinals;
-  uint32_t capacity, count;
-};
-
 struct cs_seen {
   uint64_t key[2];
   uint32_t count;
-  struct cs_seen_table tables[CS_SEEN_TABLES]; /* by the first bits of the hash */
+  uint64_t **chunks; /* the hashes by ordinal, in pieces that never move */
+  size_t chunks_room;
+  /* Open addressing. A slot has an ordinal and one byte of the hash, which tells nearly
+     all other keys apart; `ordinals` owns the memory, `tags` lie behind it. */
+  uint32_t *ordinals;
+  unsigned char *tags; /* 0: free */
+  uint64_t capacity;
 };
 
 /* Cannot fail and allocates nothing. */
