@@ -169,7 +169,8 @@ static size_t escape(unsigned char c, char out[6]) {
   out[0] = '\\';
   out[1] = (char)c;
   if (c >= 0x20) return 2;
-  memcpy(out + 1, "u00", 3);
+  out[1] = 'u';
+  out[2] = out[3] = '0';
   out[4] = hexadecimal[c >> 4];
   out[5] = hexadecimal[c & 0xF];
   return 6;

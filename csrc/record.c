@@ -42,8 +42,11 @@ size_t cs_record_write(const struct cs_crc32c *crc, char *out, int64_t number,
   uint32_t check = cs_crc32c(crc, out, length);
   memcpy(out + length, tail, TAIL);
   put_check(out + length + TAIL, check);
-  memcpy(out + length + TAIL + DIGITS, "\"}\n", 3);
-  return length + END + 1;
+  length += END;
+  out[length - 2] = '"';
+  out[length - 1] = '}';
+  out[length++] = '\n';
+  return length;
 }
 
 int64_t cs_record_claim(const char *line, size_t n) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A set of keys of which only a hash is kept, and the order in which they came: 14 to
- * 17 bytes a key, however long. The hash is SipHash-1-3 with a random key for each set, so
- * nobody outside can look for keys that collide, or that fill one table.
+ * A set of keys of which only a hash is kept, and the order in which they came: 14 to 17
+ * bytes a key, however long. The hash is SipHash-1-3 with a random key for each set, so
+ * nobody outside can look for keys that collide.
  *
  * Two different keys with one hash are taken for the same key. With n keys in the set the
  * chance that this has happened anywhere is about n * n / 2^65: for 100,000 keys one in

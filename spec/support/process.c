@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the specs need from the system and Lua lacks: signals, forked children, Lua states
-   in threads, descriptors, limits. A forked child runs one function, says what came of it, and
-   leaves by _exit: it owns nothing of this process. Test-only; names nothing of csrc/. */
+   in threads, descriptors, limits. A forked child runs one function, says what came of
+   it, and leaves by _exit: it owns nothing of this process. Test-only; names nothing of
+   csrc/. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <grp.h>
@@ -66,7 +67,8 @@ static int process_limit_files(lua_State *L) {
   return 0;
 }
 
-/* drop_privileges(): permissions count from now on, for root, too. For forked children. */
+/* drop_privileges(): permissions count from now on, for root, too. For forked
+   children. */
 static int process_drop_privileges(lua_State *L) {
   enum { NOBODY = 65534 };
   if (geteuid() == 0 &&
