@@ -103,7 +103,6 @@ bool cs_journal_close(struct cs_journal *journal, struct cs_journal_failure *fai
 
 static bool is_evidence(const struct cs_crc32c *crc, enum cs_line kind, const char *text,
                         size_t n) {
-  if (kind != CS_LINE && kind != CS_LINE_CUT) return false;
   return cs_record_number(crc, text, n) > 0 || cs_record_inside(crc, text, n) ||
          (kind == CS_LINE && cs_record_was_whole(text, n));
 }

@@ -62,41 +62,36 @@ static ssize_t fill(struct cs_lines *lines, int fd, int64_t limit) {
   return got;
 }
 
+/* Gives what lies between start and `stop`, and goes on at `next`. */
+static enum cs_line give(struct cs_lines *lines, size_t stop, size_t next,
+                         enum cs_line kind, const char **text, size_t *n) {
+  *text = lines->buffer + lines->start;
+  *n = stop - lines->start;
+  lines->start = lines->searched = next;
+  return kind;
+}
+
 enum cs_line cs_lines_next(struct cs_lines *lines, int fd, int64_t limit,
                            const char **text, size_t *n) {
-  bool too_long = false;
   *text = NULL;
   *n = 0;
   for (;;) {
     const char *newline = NULL;
-    if (lines->end > lines->searched)
-      newline =
-        memchr(lines->buffer + lines->searched, '\n', lines->end - lines->searched);
+    size_t end = lines->end;
+    if (end > lines->searched)
+      newline = memchr(lines->buffer + lines->searched, '\n', end - lines->searched);
     if (newline) {
-      size_t start = lines->start;
-      lines->start = lines->searched = (size_t)(newline - lines->buffer) + 1;
-      if (too_long) return CS_LINE_LONG;
-      *text = lines->buffer + start;
-      *n = lines->start - start - 1;
-      return CS_LINE;
+      size_t stop = (size_t)(newline - lines->buffer);
+      return give(lines, stop, stop + 1, CS_LINE, text, n);
     }
-    lines->searched = lines->end;
-    if (lines->end - lines->start >= CS_LINES_MOST) {
-      too_long = true;
-      lines->start = lines->end;
-    }
+    lines->searched = end;
+    if (end - lines->start >= CS_LINES_MOST)
+      return give(lines, end, end, CS_LINE_PIECE, text, n);
     if (!make_room(lines)) return CS_LINE_NO_MEMORY;
     ssize_t got = fill(lines, fd, limit);
     if (got < 0) return CS_LINE_FAILED;
     if (got > 0) continue;
-    if (too_long) {
-      lines->start = lines->end;
-      return CS_LINE_LONG;
-    }
     if (lines->end == lines->start) return CS_LINE_END;
-    *text = lines->buffer + lines->start;
-    *n = lines->end - lines->start;
-    lines->start = lines->searched = lines->end;
-    return CS_LINE_CUT;
+    return give(lines, lines->end, lines->end, CS_LINE_CUT, text, n);
   }
 }

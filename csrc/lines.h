@@ -2,7 +2,7 @@
 /*
  * Reads a file line by line with pread, so that neither its offset nor anybody who writes
  * to it is disturbed. Holds one line and what was read beyond it; a line that is longer
- * than CS_LINES_MOST is passed over without being held.
+ * than CS_LINES_MOST comes in pieces.
  */
 #ifndef CS_LINES_H
 #define CS_LINES_H
@@ -17,7 +17,7 @@ enum { CS_LINES_MOST = 1024 * 1024 }; /* bytes of a line, its newline included *
 enum cs_line {
   CS_LINE,        /* one with its newline, which is not part of the text */
   CS_LINE_CUT,    /* the last one, without a newline */
-  CS_LINE_LONG,   /* one too long to hold; no text */
+  CS_LINE_PIECE,  /* of one that is too long; the rest follows */
   CS_LINE_END,    /* nothing is left before the limit */
   CS_LINE_FAILED, /* errno says why */
   CS_LINE_NO_MEMORY

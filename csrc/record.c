@@ -54,7 +54,7 @@ int64_t cs_record_claim(const char *line, size_t n) {
   if (n < HEAD + 2 || memcmp(line, head, HEAD) != 0) return 0;
   for (size_t i = HEAD; i < n && i <= HEAD + MOST_DIGITS; i++) {
     if (line[i] == ',') return number;
-    if (line[i] < '0' || line[i] > '9' || (line[i] == '0' && number == 0)) return 0;
+    if (line[i] < '0' || line[i] > '9') return 0;
     number = number * 10 + (line[i] - '0');
   }
   return 0;

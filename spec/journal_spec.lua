@@ -405,6 +405,24 @@ describe("records()", function()
     j:close()
   end)
 
+  it("reads little of the file to find a record", function()
+    local j = assert(journal.create(path))
+    for i = 1, 20000 do j:append(('"n":%d,"x":"%s"'):format(i, ("x"):rep(1000))) end
+    j:flush()
+    local function bytes_read()
+      for line in io.lines "/proc/self/io" do
+        local bytes = line:match "^rchar: (%d+)"
+        if bytes then return tonumber(bytes) end
+      end
+    end
+    local before = bytes_read()
+    for first = 100, 20000, 199 do
+      assert.equal(first, (select(2, j:records(first)())))
+    end
+    assert.is_true((bytes_read() - before) / 101 < 1e6)
+    j:close()
+  end)
+
   it("sees what is appended before it gets there", function()
     local j, seen = filled(2), 0
     for _, n in j:records() do
