@@ -192,7 +192,8 @@ describe("a damaged journal", function()
   it("is one with a record directly behind a hole, however large", function()
     local bytes, ends = journal_of(SMALL)
     for _, size in ipairs { 1, 4096, 3 * 1024 * 1024 } do
-      local _, code, line = look(bytes:sub(1, ends[2]) .. ("\0"):rep(size) .. bytes:sub(ends[2] + 1))
+      local hole = ("\0"):rep(size)
+      local _, code, line = look(bytes:sub(1, ends[2]) .. hole .. bytes:sub(ends[2] + 1))
       assert.equal("damaged", code)
       assert.equal(3, line)
     end
