@@ -7,8 +7,8 @@
 # ---- sources ---------------------------------------------------------------------------------
 
 # The plain side knows no Lua; .ci/rules proves it on the objects.
-PLAIN_NAMES := list url base_url buffer retry pace turns events poller forked journal seen \
-  receive transport engine
+PLAIN_NAMES := list url base_url buffer retry pace turns events poller forked receive transport \
+  engine crc32c record lines journal seen
 TABLE_NAMES := endpoints fields
 LUA_SIDE_NAMES := core client options schedule wait binding shape check json error answer \
   journal_lua seen_lua

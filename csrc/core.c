@@ -71,11 +71,15 @@ static int core_operations(lua_State *L) {
 int luaopen_cipherscale_core(lua_State *L);
 
 int luaopen_cipherscale_core(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"new", cs_client_new},           {"operations", core_operations},
-    {"error", cs_error_new},          {"pace", cs_client_pace},
-    {"set_pace", cs_client_set_pace}, {"quote", cs_json_quote},
-    {"decode", cs_json_decode_text},  {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", cs_client_new},
+                                       {"operations", core_operations},
+                                       {"error", cs_error_new},
+                                       {"pace", cs_client_pace},
+                                       {"set_pace", cs_client_set_pace},
+                                       {"quote", cs_json_quote},
+                                       {"decode", cs_json_decode_string},
+                                       {"seen", cs_seen_lua_new},
+                                       {NULL, NULL}};
   luaL_checkversion(L);
   if (cs_transport_global_init() != CS_OK)
     return luaL_error(L, "libcurl cannot be initialised");
@@ -84,8 +88,8 @@ int luaopen_cipherscale_core(lua_State *L) {
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);
   cs_schedule_open(L);
-  cs_journal_lua_open(L);
   cs_seen_lua_open(L);
+  cs_journal_lua_open(L);
   cs_json_push_null(L);
   lua_setfield(L, -2, "null");
   set_string(L, "version", cs_version);

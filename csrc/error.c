@@ -29,7 +29,8 @@ const char *cs_error_kind_name(enum cs_kind kind) {
                                       [CS_TOO_LARGE_ANSWER] = "too_large",
                                       [CS_CANCELLED] = "cancelled",
                                       [CS_CLOSED] = "closed",
-                                      [CS_REFUSED] = "refused"};
+                                      [CS_REFUSED] = "refused",
+                                      [CS_JOURNAL] = "journal"};
   return names[kind];
 }
 

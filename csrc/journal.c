@@ -1,421 +1,407 @@
 /* SPDX-License-Identifier: MIT */
-/* See journal.h. */
-#define _DEFAULT_SOURCE /* flock */
+/* See journal.h. Files are written by position, so nobody who shares the descriptor can
+   move us; a child closes but never unlocks, since that would unlock for its parent. */
+#define _DEFAULT_SOURCE /* flock, fchmod, fdatasync */
+#define _FILE_OFFSET_BITS 64
 #include "journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "forked.h"
+#include "record.h"
 
-enum {
-  WINDOW = 64 * 1024,  /* bytes read at once */
-  PENDING = 32 * 1024, /* bytes that wait for one write */
-  NUMBER = 24,         /* room for {"record":N, */
-  SLICES = 8
-};
+enum { ROOM = 32 * 1024 };
 
-static const char head[] = "{\"record\":";
-static const char check_name[] = ",\"check\":\"";
-enum { CHECK = sizeof check_name - 1 + 8 + 2 }; /* name, eight digits, "} */
-
-struct cs_journal {
-  int fd;
-  bool writable, named_on_disk;
-  struct cs_fork_mark mark;
-  off_t end; /* of the last whole record in the file */
-  long count;
-  char *pending;
-  size_t waiting;
-  struct cs_journal_failure broken; /* the first failure to write */
-  char *folder;                     /* of a new file, until its name is on the disk */
-  uint32_t crc[SLICES][256];
-};
-
-/* ---- The check ---- */
-
-static void make_tables(uint32_t crc[SLICES][256]) {
-  for (uint32_t byte = 0; byte < 256; byte++) {
-    uint32_t value = byte;
-    for (int bit = 0; bit < 8; bit++)
-      value = value & 1 ? (value >> 1) ^ UINT32_C(0x82f63b78) : value >> 1;
-    crc[0][byte] = value;
-  }
-  for (int slice = 1; slice < SLICES; slice++) {
-    for (int byte = 0; byte < 256; byte++) {
-      uint32_t before = crc[slice - 1][byte];
-      crc[slice][byte] = (before >> 8) ^ crc[0][before & 0xff];
-    }
-  }
-}
-
-static uint32_t crc_of(const struct cs_journal *journal, const char *text, size_t n) {
-  const unsigned char *p = (const unsigned char *)text;
-  const uint32_t(*table)[256] = journal->crc;
-  uint32_t value = UINT32_MAX;
-  for (; n >= SLICES; n -= SLICES, p += SLICES) {
-    uint32_t low = value ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                            (uint32_t)p[3] << 24);
-    value = table[7][low & 0xff] ^ table[6][(low >> 8) & 0xff] ^
-            table[5][(low >> 16) & 0xff] ^ table[4][low >> 24] ^ table[3][p[4]] ^
-            table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
-  }
-  for (; n > 0; n--, p++) value = (value >> 8) ^ table[0][(value ^ *p) & 0xff];
-  return ~value;
-}
-
-/* The number of a whole record, or 0. */
-static long number_of(const struct cs_journal *journal, const char *line, size_t n) {
-  if (n < sizeof head + CHECK || memcmp(line, head, sizeof head - 1) != 0) return 0;
-  const char *check = line + n - CHECK;
-  if (memcmp(check, check_name, sizeof check_name - 1) != 0) return 0;
-  if (line[n - 2] != '"' || line[n - 1] != '}') return 0;
-  char digits[9];
-  uint32_t crc = crc_of(journal, line, n - CHECK);
-  for (int i = 7; i >= 0; i--, crc >>= 4) digits[i] = "0123456789abcdef"[crc & 15];
-  if (memcmp(check + sizeof check_name - 1, digits, 8) != 0) return 0;
-  long number = 0;
-  const char *p = line + sizeof head - 1;
-  for (; *p >= '0' && *p <= '9' && number < INT32_MAX; p++)
-    number = number * 10 + *p - '0';
-  return *p == ',' ? number : 0;
-}
-
-/* ---- Failures ---- */
-
-static bool fail(struct cs_journal_failure *failure, const char *code, int number,
-                 long line) {
-  *failure = (struct cs_journal_failure){.code = code, .number = number, .line = line};
-  return false;
-}
-
-static bool fail_errno(struct cs_journal_failure *failure) {
-  const char *code = "io";
-  switch (errno) {
+static enum cs_journal_code code_of(int error) {
+  switch (error) {
   case EEXIST:
-    code = "exists";
-    break;
-  case EWOULDBLOCK:
-    code = "locked";
-    break;
+    return CS_JOURNAL_EXISTS;
   case ENOENT:
   case ENOTDIR:
-    code = "missing";
-    break;
+    return CS_JOURNAL_MISSING;
   case EACCES:
   case EPERM:
   case EROFS:
+    return CS_JOURNAL_DENIED;
   case EISDIR:
-    code = "denied";
-    break;
+  case ENXIO:
+    return CS_JOURNAL_NO_FILE;
   case ENOSPC:
   case EDQUOT:
   case EFBIG:
-    code = "full";
-    break;
+    return CS_JOURNAL_FULL;
+  case EWOULDBLOCK:
+    return CS_JOURNAL_LOCKED;
   case ENOMEM:
-    code = "memory";
-    break;
+    return CS_JOURNAL_NO_MEMORY;
   default:
-    break;
-  }
-  return fail(failure, code, errno, 0);
-}
-
-/* ---- Reading ---- */
-
-/* Makes room and reads on; false at the end of the file (no code) and on failure. */
-static bool refill(const struct cs_journal *journal, struct cs_journal_cursor *cursor,
-                   struct cs_journal_failure *failure) {
-  if (cursor->start > 0) {
-    memmove(cursor->window, cursor->window + cursor->start, cursor->length);
-    cursor->start = 0;
-  }
-  if (cursor->capacity - cursor->length < WINDOW / 2) {
-    size_t capacity = cursor->capacity ? cursor->capacity * 2 : WINDOW;
-    char *window = realloc(cursor->window, capacity);
-    if (!window) return fail(failure, "memory", ENOMEM, 0);
-    cursor->window = window;
-    cursor->capacity = capacity;
-  }
-  ssize_t n;
-  do {
-    n = pread(journal->fd, cursor->window + cursor->length,
-              cursor->capacity - cursor->length, cursor->offset);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0) return fail_errno(failure);
-  cursor->offset += n;
-  cursor->length += (size_t)n;
-  return n > 0;
-}
-
-/* The next line that ends with a newline. One that is longer than a record can be is
-   given as empty, in pieces: it is none. */
-static bool next_line(const struct cs_journal *journal, struct cs_journal_cursor *cursor,
-                      const char **line, size_t *n, struct cs_journal_failure *failure) {
-  size_t looked = 0;
-  failure->code = NULL;
-  for (;;) {
-    const char *from = cursor->window + cursor->start;
-    const char *newline = cursor->length > looked
-                            ? memchr(from + looked, '\n', cursor->length - looked)
-                            : NULL;
-    if (newline || cursor->length > CS_JOURNAL_MAX_RECORD) {
-      size_t taken = newline ? (size_t)(newline - from) + 1 : cursor->length;
-      *line = from;
-      *n = newline ? taken - 1 : 0;
-      cursor->start += taken;
-      cursor->length -= taken;
-      cursor->line++;
-      return true;
-    }
-    looked = cursor->length;
-    if (!refill(journal, cursor, failure)) return false;
+    return CS_JOURNAL_IO;
   }
 }
 
-/* Reads it all: counts the whole records, and finds where they end. */
-static bool scan(struct cs_journal *journal, struct cs_journal_failure *failure) {
-  struct cs_journal_cursor cursor = {.window = NULL};
-  const char *line;
-  size_t n;
-  long damaged = 0;
-  while (next_line(journal, &cursor, &line, &n, failure)) {
-    long number = number_of(journal, line, n);
-    if (number == 0) {
-      if (damaged == 0) damaged = cursor.line;
-    } else if (damaged != 0 || number != journal->count + 1) {
-      (void)fail(failure, "damaged", 0, damaged ? damaged : cursor.line);
-      break;
-    } else {
-      journal->count++;
-      journal->end += (off_t)n + 1;
-    }
-  }
-  cs_journal_cursor_free(&cursor);
-  if (!failure->code && journal->count == 0) (void)fail(failure, "empty", 0, 0);
-  return failure->code == NULL;
+static bool fail(struct cs_journal_failure *failure, const char *action, int error) {
+  *failure =
+    (struct cs_journal_failure){.code = code_of(error), .action = action, .error = error};
+  return false;
 }
 
-bool cs_journal_next(struct cs_journal *journal, struct cs_journal_cursor *cursor,
-                     const char **line, size_t *length,
-                     struct cs_journal_failure *failure) {
-  failure->code = NULL;
-  if (cursor->line >= journal->count) return false;
-  if (journal->waiting > 0 && !cs_journal_flush(journal, failure)) return false;
-  if (!next_line(journal, cursor, line, length, failure)) {
-    /* Somebody has cut the file under the reader. */
-    return failure->code ? false : fail(failure, "damaged", 0, cursor->line + 1);
-  }
-  if (number_of(journal, *line, *length) != cursor->line)
-    return fail(failure, "damaged", 0, cursor->line);
-  return true;
-}
-
-void cs_journal_cursor_free(struct cs_journal_cursor *cursor) {
-  free(cursor->window);
-  *cursor = (struct cs_journal_cursor){.window = NULL};
+static bool fail_with(struct cs_journal_failure *failure, enum cs_journal_code code,
+                      int64_t line) {
+  *failure = (struct cs_journal_failure){.code = code, .line = line};
+  return false;
 }
 
 /* ---- Life ---- */
 
-static char *folder_of(const char *path) {
-  const char *slash = strrchr(path, '/');
-  if (!slash) return strdup(".");
-  return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+void cs_journal_init(struct cs_journal *journal) {
+  *journal = (struct cs_journal){.fd = -1, .directory = -1};
 }
 
-static bool open_file(struct cs_journal *journal, const char *path,
-                      enum cs_journal_mode mode, struct cs_journal_failure *failure) {
-  static const int flags[] = {[CS_JOURNAL_CREATE] = O_RDWR | O_CREAT | O_EXCL,
-                              [CS_JOURNAL_OPEN] = O_RDWR,
-                              [CS_JOURNAL_READ] = O_RDONLY};
-  do {
-    journal->fd = open(path, flags[mode] | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);
-  } while (journal->fd < 0 && errno == EINTR);
-  if (journal->fd < 0) return fail_errno(failure);
-  struct stat info;
-  if (fstat(journal->fd, &info) != 0) return fail_errno(failure);
-  if (!S_ISREG(info.st_mode)) return fail(failure, "denied", 0, 0);
-  journal->writable = mode != CS_JOURNAL_READ;
-  if (!journal->writable) return true;
-  int status;
-  do status = flock(journal->fd, LOCK_EX | LOCK_NB);
-  while (status != 0 && errno == EINTR);
-  if (status != 0) return fail_errno(failure);
-  /* A umask can only take away; this takes nothing for granted. */
-  if (mode == CS_JOURNAL_CREATE && fchmod(journal->fd, S_IRUSR | S_IWUSR) != 0)
-    return fail_errno(failure);
+bool cs_journal_is_open(const struct cs_journal *journal) {
+  return journal->fd >= 0 && !cs_forked(&journal->mark);
+}
+
+/* What close(2) says; an interrupted one has closed, too. */
+static int close_descriptor(int *fd) {
+  int error = 0;
+  if (*fd >= 0 && close(*fd) != 0 && errno != EINTR) error = errno;
+  *fd = -1;
+  return error;
+}
+
+static int release(struct cs_journal *journal) {
+  int error = close_descriptor(&journal->fd);
+  (void)close_descriptor(&journal->directory);
+  free(journal->waiting);
+  journal->waiting = NULL;
+  journal->waiting_size = journal->waiting_room = 0;
+  cs_fork_mark_clear(&journal->mark);
+  return error;
+}
+
+bool cs_journal_close(struct cs_journal *journal, struct cs_journal_failure *failure) {
+  if (journal->fd < 0) return true;
+  if (cs_forked(&journal->mark)) {
+    (void)release(journal);
+    return true;
+  }
+  bool flushed = cs_journal_flush(journal, failure);
+  /* A child of ours may still have the descriptor, and with it the lock. */
+  if (journal->writable) (void)flock(journal->fd, LOCK_UN);
+  int error = release(journal);
+  if (flushed && error != 0) return fail(failure, "close", error);
+  return flushed;
+}
+
+/* ---- Scanning ---- */
+
+static bool is_evidence(const struct cs_crc32c *crc, enum cs_line kind, const char *text,
+                        size_t n) {
+  return cs_record_number(crc, text, n) > 0 || cs_record_inside(crc, text, n) ||
+         (kind == CS_LINE && cs_record_was_whole(text, n));
+}
+
+static bool fail_reading(struct cs_journal_failure *failure, enum cs_line kind) {
+  if (kind == CS_LINE_NO_MEMORY) return fail_with(failure, CS_JOURNAL_NO_MEMORY, 0);
+  return fail(failure, "read", errno);
+}
+
+/* A last line without its newline that is whole but for that is torn, too, if it is the
+   first that is not whole: no record has an end without one. */
+static bool scan_lines(struct cs_journal *journal, struct cs_lines *lines,
+                       struct cs_journal_failure *failure) {
+  int64_t bad = 0, line = 1;
+  for (;; line++) {
+    const char *text;
+    size_t n;
+    enum cs_line kind = cs_lines_next(lines, journal->fd, INT64_MAX, &text, &n);
+    if (kind == CS_LINE_END) break;
+    if (kind == CS_LINE_FAILED || kind == CS_LINE_NO_MEMORY)
+      return fail_reading(failure, kind);
+    if (bad == 0 && kind == CS_LINE && cs_record_number(&journal->crc, text, n) == line) {
+      journal->count = line;
+      journal->size += (int64_t)n + 1;
+      continue;
+    }
+    if (bad == 0 && kind == CS_LINE_CUT &&
+        cs_record_number(&journal->crc, text, n) == line)
+      continue;
+    if (bad == 0) bad = line;
+    if (is_evidence(&journal->crc, kind, text, n))
+      return fail_with(failure, CS_JOURNAL_DAMAGED, bad);
+  }
+  journal->written = journal->count;
+  if (journal->count == 0) return fail_with(failure, CS_JOURNAL_EMPTY, 0);
   return true;
 }
 
-struct cs_journal *cs_journal_open(const char *path, enum cs_journal_mode mode,
-                                   struct cs_journal_failure *failure) {
-  failure->code = NULL;
-  struct cs_journal *journal = calloc(1, sizeof *journal);
-  if (!journal) {
-    (void)fail(failure, "memory", ENOMEM, 0);
-    return NULL;
-  }
-  journal->fd = -1;
+static int cut(int fd, int64_t size) {
+  int status;
+  do {
+    status = ftruncate(fd, (off_t)size);
+  } while (status != 0 && errno == EINTR);
+  return status;
+}
+
+static bool scan(struct cs_journal *journal, struct cs_journal_failure *failure) {
+  struct cs_lines lines;
+  cs_lines_init(&lines);
+  bool fine = scan_lines(journal, &lines, failure);
+  int64_t end = cs_lines_tell(&lines);
+  cs_lines_free(&lines);
+  if (!fine) return false;
+  if (journal->writable && end > journal->size && cut(journal->fd, journal->size) != 0)
+    return fail(failure, "cut", errno);
+  return true;
+}
+
+/* ---- Opening ---- */
+
+/* Opens the folder that the file is in. One that may not be read cannot be synced. */
+static bool open_directory(struct cs_journal *journal, const char *path,
+                           struct cs_journal_failure *failure) {
+  const char *slash = strrchr(path, '/');
+  size_t n = slash ? (size_t)(slash - path) + 1 : 1;
+  char *directory = malloc(n + 1);
+  if (!directory) return fail_with(failure, CS_JOURNAL_NO_MEMORY, 0);
+  memcpy(directory, slash ? path : ".", n);
+  directory[n] = '\0';
+  journal->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int error = errno;
+  free(directory);
+  if (journal->directory >= 0 || error == EACCES) return true;
+  return fail(failure, "open the folder of", error);
+}
+
+static bool open_file(struct cs_journal *journal, enum cs_journal_mode mode,
+                      const char *path, struct cs_journal_failure *failure) {
+  static const int flags[] = {[CS_JOURNAL_CREATE] = O_RDWR | O_CREAT | O_EXCL,
+                              [CS_JOURNAL_APPEND] = O_RDWR,
+                              [CS_JOURNAL_READ] = O_RDONLY};
+  const char *action = mode == CS_JOURNAL_CREATE ? "create" : "open";
+  struct stat status;
+  do { /* O_NONBLOCK: opening a pipe must not wait for its other end */
+    journal->fd =
+      open(path, flags[mode] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, S_IRUSR | S_IWUSR);
+  } while (journal->fd < 0 && errno == EINTR);
+  if (journal->fd < 0 || fstat(journal->fd, &status) != 0)
+    return fail(failure, action, errno);
+  if (!S_ISREG(status.st_mode)) return fail_with(failure, CS_JOURNAL_NO_FILE, 0);
+  return true;
+}
+
+static bool lock(struct cs_journal *journal, struct cs_journal_failure *failure) {
+  int status;
+  do {
+    status = flock(journal->fd, LOCK_EX | LOCK_NB);
+  } while (status != 0 && errno == EINTR);
+  return status == 0 || fail(failure, "lock", errno);
+}
+
+/* A new file is ours to remove when it cannot be used. */
+static bool set_up(struct cs_journal *journal, enum cs_journal_mode mode,
+                   const char *path, struct cs_journal_failure *failure) {
+  if (mode == CS_JOURNAL_READ) return scan(journal, failure);
+  if (mode == CS_JOURNAL_APPEND) return lock(journal, failure) && scan(journal, failure);
+  bool fine = lock(journal, failure);
+  if (fine && fchmod(journal->fd, S_IRUSR | S_IWUSR) != 0)
+    fine = fail(failure, "restrict", errno);
+  if (!fine) (void)unlink(path);
+  return fine;
+}
+
+bool cs_journal_open(struct cs_journal *journal, enum cs_journal_mode mode,
+                     const char *path, struct cs_journal_failure *failure) {
+  cs_journal_init(journal);
+  journal->writable = journal->unsynced = mode != CS_JOURNAL_READ;
+  cs_crc32c_init(&journal->crc);
   cs_fork_mark_set(&journal->mark);
-  make_tables(journal->crc);
-  bool ready = open_file(journal, path, mode, failure);
-  if (ready && mode != CS_JOURNAL_CREATE) ready = scan(journal, failure);
-  if (ready && mode == CS_JOURNAL_OPEN && ftruncate(journal->fd, journal->end) != 0)
-    ready = fail_errno(failure);
-  if (ready && journal->writable) {
-    journal->pending = malloc(PENDING);
-    if (mode == CS_JOURNAL_CREATE) journal->folder = folder_of(path);
-    if (!journal->pending || (mode == CS_JOURNAL_CREATE && !journal->folder))
-      ready = fail(failure, "memory", ENOMEM, 0);
-  }
-  if (ready) return journal;
-  cs_journal_free(journal);
-  return NULL;
+  bool fine = (!journal->writable || open_directory(journal, path, failure)) &&
+              open_file(journal, mode, path, failure) &&
+              set_up(journal, mode, path, failure);
+  if (!fine) (void)release(journal);
+  return fine;
 }
-
-void cs_journal_free(struct cs_journal *journal) {
-  if (!journal) return;
-  /* The lock belongs to the open file, so a child that closes its copy leaves it held. */
-  if (journal->fd >= 0) (void)close(journal->fd);
-  cs_fork_mark_clear(&journal->mark);
-  free(journal->pending);
-  free(journal->folder);
-  free(journal);
-}
-
-bool cs_journal_forked(const struct cs_journal *journal) {
-  return cs_forked(&journal->mark);
-}
-
-long cs_journal_count(const struct cs_journal *journal) { return journal->count; }
 
 /* ---- Writing ---- */
 
-/* Takes back what is not a whole record, so that the file stays readable. */
-static bool break_off(struct cs_journal *journal, size_t written,
-                      struct cs_journal_failure *failure) {
-  (void)fail_errno(&journal->broken);
-  size_t kept = 0;
-  for (size_t i = 0; i < written; i++) {
-    if (journal->pending[i] == '\n') kept = i + 1;
-  }
-  for (size_t i = kept; i < journal->waiting; i++) {
-    if (journal->pending[i] == '\n') journal->count--;
-  }
-  journal->end += (off_t)kept;
-  journal->waiting = 0;
-  /* If this fails, too, the next one to open it finds a torn tail. */
-  while (ftruncate(journal->fd, journal->end) != 0 && errno == EINTR) continue;
-  *failure = journal->broken;
+/* Whether writing is still possible here; a failure is for ever. */
+static bool is_fine(const struct cs_journal *journal,
+                    struct cs_journal_failure *failure) {
+  if (!cs_journal_is_open(journal)) return fail_with(failure, CS_JOURNAL_CLOSED, 0);
+  if (journal->failure.code == CS_JOURNAL_FINE) return true;
+  *failure = journal->failure;
   return false;
 }
 
-static bool usable(const struct cs_journal *journal, struct cs_journal_failure *failure) {
-  *failure = journal->broken;
-  return failure->code == NULL;
+/* `done` bytes of what waits are in the file: keeps the whole lines among them. Where the
+   file cannot be cut it has a torn tail, which nobody takes for a record. */
+static bool give_up(struct cs_journal *journal, size_t done, int error,
+                    struct cs_journal_failure *failure) {
+  size_t kept = done;
+  while (kept > 0 && journal->waiting[kept - 1] != '\n') kept--;
+  for (size_t i = kept; i < journal->waiting_size; i++)
+    if (journal->waiting[i] == '\n') journal->count--;
+  journal->written = journal->count;
+  journal->size += (int64_t)kept;
+  journal->waiting_size = 0;
+  (void)cut(journal->fd, journal->size);
+  (void)fail(&journal->failure, "write to", error);
+  *failure = journal->failure;
+  return false;
+}
+
+static bool write_waiting(struct cs_journal *journal,
+                          struct cs_journal_failure *failure) {
+  size_t done = 0;
+  while (done < journal->waiting_size) {
+    ssize_t n = pwrite(journal->fd, journal->waiting + done, journal->waiting_size - done,
+                       (off_t)(journal->size + (int64_t)done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return give_up(journal, done, n < 0 ? errno : ENOSPC, failure);
+    done += (size_t)n;
+  }
+  if (done > 0) journal->unsynced = true;
+  journal->size += (int64_t)done;
+  journal->written = journal->count;
+  journal->waiting_size = 0;
+  return true;
 }
 
 bool cs_journal_flush(struct cs_journal *journal, struct cs_journal_failure *failure) {
-  if (!usable(journal, failure)) return false;
-  size_t written = 0;
-  while (written < journal->waiting) {
-    ssize_t n = pwrite(journal->fd, journal->pending + written,
-                       journal->waiting - written, journal->end + (off_t)written);
-    if (n > 0) {
-      written += (size_t)n;
-    } else if (n == 0) {
-      errno = ENOSPC;
-      return break_off(journal, written, failure);
-    } else if (errno != EINTR) {
-      return break_off(journal, written, failure);
-    }
-  }
-  journal->end += (off_t)written;
-  journal->waiting = 0;
-  return true;
+  return is_fine(journal, failure) && write_waiting(journal, failure);
 }
 
-/* A record that is longer than all that may wait goes out alone. */
-static bool make_room(struct cs_journal *journal, size_t needed, char **own,
+static bool make_room(struct cs_journal *journal, size_t need,
                       struct cs_journal_failure *failure) {
-  *own = NULL;
-  if (journal->waiting + needed > PENDING && !cs_journal_flush(journal, failure))
-    return false;
-  if (needed <= PENDING) return true;
-  *own = malloc(needed);
-  return *own ? true : fail(failure, "memory", ENOMEM, 0);
-}
-
-static size_t write_record(const struct cs_journal *journal, char *into, const char *text,
-                           size_t length) {
-  size_t n = (size_t)snprintf(into, NUMBER, "%s%ld,", head, journal->count + 1);
-  memcpy(into + n, text, length);
-  n += length;
-  uint32_t crc = crc_of(journal, into, n);
-  memcpy(into + n, check_name, sizeof check_name - 1);
-  n += sizeof check_name - 1;
-  for (int i = 7; i >= 0; i--, crc >>= 4)
-    into[n + (size_t)i] = "0123456789abcdef"[crc & 15];
-  n += 8;
-  memcpy(into + n, "\"}\n", 3);
-  return n + 3;
-}
-
-bool cs_journal_append(struct cs_journal *journal, const char *text, size_t length,
-                       struct cs_journal_failure *failure) {
-  if (!usable(journal, failure)) return false;
-  size_t needed = NUMBER + length + CHECK + 1;
-  if (needed > CS_JOURNAL_MAX_RECORD) return fail(failure, "too_large", 0, 0);
-  char *own;
-  if (!make_room(journal, needed, &own, failure)) return false;
-  if (!own) {
-    journal->waiting +=
-      write_record(journal, journal->pending + journal->waiting, text, length);
-    journal->count++;
-    return true;
-  }
-  char *pending = journal->pending;
-  journal->pending = own;
-  journal->waiting = write_record(journal, own, text, length);
-  journal->count++;
-  bool ok = cs_journal_flush(journal, failure);
-  journal->pending = pending;
-  free(own);
-  return ok;
-}
-
-/* The name of a new file is on the disk when its folder is. */
-static bool sync_folder(struct cs_journal *journal, struct cs_journal_failure *failure) {
-  int fd = open(journal->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return fail_errno(failure);
-  int status = fsync(fd);
-  int number = errno;
-  (void)close(fd);
-  errno = number;
-  if (status != 0 && errno != EINVAL) return fail_errno(failure); /* cannot: no need to */
-  free(journal->folder);
-  journal->folder = NULL;
+  if (need <= journal->waiting_room - journal->waiting_size) return true;
+  if (!write_waiting(journal, failure)) return false;
+  if (need <= journal->waiting_room) return true;
+  size_t room = need > ROOM ? need : ROOM;
+  char *waiting = realloc(journal->waiting, room);
+  if (!waiting) return fail_with(failure, CS_JOURNAL_NO_MEMORY, 0);
+  journal->waiting = waiting;
+  journal->waiting_room = room;
   return true;
 }
 
+bool cs_journal_append(struct cs_journal *journal, const char *text, size_t n,
+                       struct cs_journal_failure *failure) {
+  if (!is_fine(journal, failure)) return false;
+  if (n > CS_LINES_MOST - CS_RECORD_FRAME)
+    return fail_with(failure, CS_JOURNAL_TOO_LARGE, 0);
+  if (!make_room(journal, n + CS_RECORD_FRAME, failure)) return false;
+  journal->waiting_size += cs_record_write(
+    &journal->crc, journal->waiting + journal->waiting_size, ++journal->count, text, n);
+  return true;
+}
+
+static int wait_for_disk(int fd, int (*sync)(int)) {
+  int status;
+  do {
+    status = sync(fd);
+  } while (status != 0 && errno == EINTR);
+  return status;
+}
+
+/* After a failed sync nobody knows what is on the disk, nor can another sync tell. */
 bool cs_journal_sync(struct cs_journal *journal, struct cs_journal_failure *failure) {
   if (!cs_journal_flush(journal, failure)) return false;
-  int status;
-  do status = fsync(journal->fd);
-  while (status != 0 && errno == EINTR);
-  if (status != 0) {
-    (void)fail_errno(&journal->broken); /* what is on the disk is not known any more */
-    *failure = journal->broken;
+  if (!journal->unsynced) return true;
+  bool fine = wait_for_disk(journal->fd, fdatasync) == 0;
+  if (fine && journal->directory >= 0) /* EINVAL: this file system has no such sync */
+    fine = wait_for_disk(journal->directory, fsync) == 0 || errno == EINVAL;
+  if (!fine) {
+    (void)fail(&journal->failure, "sync", errno);
+    *failure = journal->failure;
     return false;
   }
-  return journal->folder ? sync_folder(journal, failure) : true;
+  (void)close_descriptor(&journal->directory);
+  journal->unsynced = false;
+  return true;
+}
+
+/* ---- Reading records ---- */
+
+void cs_journal_reader_init(struct cs_journal_reader *reader, int64_t first) {
+  *reader = (struct cs_journal_reader){.next = first};
+  cs_lines_init(&reader->lines);
+}
+
+void cs_journal_reader_free(struct cs_journal_reader *reader) {
+  cs_lines_free(&reader->lines);
+}
+
+/* A line of the part that is known to be whole; anything else there is damage, and by
+   `number` it is said where. */
+static bool next_line(struct cs_journal *journal, struct cs_journal_reader *reader,
+                      int64_t number, const char **line, size_t *n,
+                      struct cs_journal_failure *failure) {
+  enum cs_line kind = cs_lines_next(&reader->lines, journal->fd, journal->size, line, n);
+  if (kind == CS_LINE_FAILED || kind == CS_LINE_NO_MEMORY)
+    return fail_reading(failure, kind);
+  return kind == CS_LINE || fail_with(failure, CS_JOURNAL_DAMAGED, number);
+}
+
+/* Halves the part of the file in which record `next` begins until a few reads are as
+   quick, and leaves the lines at a record before it, whose number it gives. What looks
+   odd on the way is left to those who read every line. */
+static int64_t approach(struct cs_journal *journal, struct cs_journal_reader *reader) {
+  enum { NEAR = 64 * 1024 };
+  struct cs_journal_failure ignored;
+  const char *line;
+  size_t n;
+  int64_t low = 0, at = 1, high = journal->size;
+  while (high - low > NEAR) {
+    int64_t middle = low + (high - low) / 2, begin, number;
+    cs_lines_seek(&reader->lines, middle);
+    if (!next_line(journal, reader, at, &line, &n, &ignored)) break;
+    begin = cs_lines_tell(&reader->lines);
+    if (begin >= high) {
+      high = middle + 1;
+      continue;
+    }
+    if (!next_line(journal, reader, at, &line, &n, &ignored)) break;
+    number = cs_record_claim(line, n);
+    if (number <= at) break;
+    if (number > reader->next) {
+      high = middle + 1;
+    } else {
+      low = begin;
+      at = number;
+    }
+  }
+  cs_lines_seek(&reader->lines, low);
+  return at;
+}
+
+static bool place(struct cs_journal *journal, struct cs_journal_reader *reader,
+                  struct cs_journal_failure *failure) {
+  const char *line;
+  size_t n;
+  for (int64_t at = approach(journal, reader); at < reader->next; at++)
+    if (!next_line(journal, reader, at, &line, &n, failure)) return false;
+  reader->placed = true;
+  return true;
+}
+
+bool cs_journal_read(struct cs_journal *journal, struct cs_journal_reader *reader,
+                     const char **line, size_t *n, struct cs_journal_failure *failure) {
+  *line = NULL;
+  if (!cs_journal_is_open(journal)) return fail_with(failure, CS_JOURNAL_CLOSED, 0);
+  if (reader->next > journal->count) return true;
+  if (reader->next > journal->written && !cs_journal_flush(journal, failure))
+    return false;
+  if (!reader->placed && !place(journal, reader, failure)) return false;
+  if (!next_line(journal, reader, reader->next, line, n, failure)) return false;
+  if (cs_record_number(&journal->crc, *line, *n) != reader->next)
+    return fail_with(failure, CS_JOURNAL_DAMAGED, reader->next);
+  reader->next++;
+  return true;
 }

@@ -1,77 +1,114 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An append-only file of JSON lines that survives whatever happens to its writer. Every
- * line is a record with a number, counting from 1, and a check: CRC-32C (RFC 3720, B.4)
- * of the bytes before it.
+ * An append-only file of records (record.h), one a line, numbered from 1 without gaps, so
+ * that a record's number is its line's. One process at a time has it open for writing.
  *
- *   {"record":7,"kind":"plan","user":"u1","check":"0badcafe"}
- *
- * Opening reads it all. A torn tail, which is what follows the last whole record, is no
- * part of it; a line that is not whole with a whole one behind it is damage, and an error.
- * One writer at a time (flock). After fork a child can only close it.
+ * What is found at the end of a file decides what a crash may have left:
+ * - A torn tail is what follows the last whole record when it can have come from a write
+ *   that did not finish: a line cut anywhere, blocks that were never written (NULs), or
+ *   anything else in which no record and no line that was once whole can be found. It is
+ *   no record, and is cut off when the file is opened for writing.
+ * - A record behind something that is none means damage, at the first bad line. Dropping
+ *   it would be forgetting what may have been synced and acted on. A hole of NULs before
+ *   a whole record is damage for the same reason.
+ * - So is a line with its newline that begins or ends as records do, holds no NUL and
+ *   fails its check: no unfinished write leaves that, even at the very end. The last two
+ *   bytes of the file are the only ones whose change passes for a torn tail.
+ * - A record with the wrong number is damage.
+ * Memory: the tables, what waits to be written, and the longest line; never the file.
  */
 #ifndef CS_JOURNAL_H
 #define CS_JOURNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
+#include <stdint.h>
+
+#include "crc32c.h"
+#include "forked.h"
+#include "lines.h"
 
 #pragma GCC visibility push(hidden)
 
-enum { CS_JOURNAL_MAX_RECORD = 1024 * 1024 }; /* bytes of one line */
+enum cs_journal_code {
+  CS_JOURNAL_FINE,
+  CS_JOURNAL_EXISTS,
+  CS_JOURNAL_MISSING,
+  CS_JOURNAL_DENIED,
+  CS_JOURNAL_LOCKED,
+  CS_JOURNAL_NO_FILE, /* a folder, a pipe, a device */
+  CS_JOURNAL_EMPTY,   /* no whole record, and no trace of one */
+  CS_JOURNAL_DAMAGED,
+  CS_JOURNAL_FULL,      /* disk, quota, or a limit on the size of files */
+  CS_JOURNAL_TOO_LARGE, /* a record */
+  CS_JOURNAL_IO,
+  CS_JOURNAL_CLOSED,
+  CS_JOURNAL_NO_MEMORY
+};
 
-enum cs_journal_mode { CS_JOURNAL_CREATE, CS_JOURNAL_OPEN, CS_JOURNAL_READ };
-
-/* What failed: code is NULL while all is well. */
 struct cs_journal_failure {
-  const char *code; /* "exists", "locked", "missing", "denied", "full", "damaged", … */
-  int number;       /* errno, or 0 */
-  long line;        /* of what is damaged, or 0 */
+  enum cs_journal_code code;
+  const char *action; /* "write to": what failed, where `error` says how */
+  int error;          /* errno, or 0 */
+  int64_t line;       /* of the damage */
 };
 
-struct cs_journal;
-
-/* Where a reader is; zeroed at first, freed with cs_journal_cursor_free. */
-struct cs_journal_cursor {
-  off_t offset; /* of the file, of what follows the window */
-  char *window;
-  size_t start, length, capacity;
-  long line;
+struct cs_journal {
+  int fd;        /* -1: closed */
+  int directory; /* the file's, until it has been synced once; -1 when there is none */
+  bool writable, unsynced;
+  struct cs_fork_mark mark;
+  struct cs_journal_failure failure; /* of a write or sync: every later one fails, too */
+  int64_t count;                     /* of records, those that wait included */
+  int64_t written, size;             /* of records and bytes in the file that are whole */
+  char *waiting;                     /* whole lines, not written yet */
+  size_t waiting_size, waiting_room;
+  struct cs_crc32c crc;
 };
 
-/* CREATE makes a new file (mode 0600) and locks it, OPEN locks one and cuts its torn tail
-   off, READ changes nothing and needs no lock. NULL and a failure otherwise. */
-struct cs_journal *cs_journal_open(const char *path, enum cs_journal_mode mode,
-                                   struct cs_journal_failure *failure);
+enum cs_journal_mode { CS_JOURNAL_CREATE, CS_JOURNAL_APPEND, CS_JOURNAL_READ };
 
-/* Gives the descriptor and the memory back; what is not flushed is lost. */
-void cs_journal_free(struct cs_journal *journal);
+/* Makes it closed and owner of nothing. */
+void cs_journal_init(struct cs_journal *journal);
 
-/* Whether this is a child of the process that opened it. */
-bool cs_journal_forked(const struct cs_journal *journal);
+/* Every function that gives a bool says in *failure what went wrong when it is false.
+   Opens a closed journal: a new file, which only its owner may read; or one that exists,
+   scanned from end to end. Without success it stays closed and no file is changed. */
+bool cs_journal_open(struct cs_journal *journal, enum cs_journal_mode mode,
+                     const char *path, struct cs_journal_failure *failure);
 
-/* Adds a record, `text` being the inside of a JSON object; it may wait in memory. Every
-   failure to write is final: all later calls fail alike. */
-bool cs_journal_append(struct cs_journal *journal, const char *text, size_t length,
+/* Whether it can be used here: in a child after fork it cannot. */
+bool cs_journal_is_open(const struct cs_journal *journal);
+
+/* Adds a record; its number is the count afterwards. The text is the inside of a JSON
+   object, without newline and NUL. */
+bool cs_journal_append(struct cs_journal *journal, const char *text, size_t n,
                        struct cs_journal_failure *failure);
 
-/* Hands what waits to the kernel, which keeps it if the process is killed. */
+/* Hands what waits to the kernel; sync also waits until it is on the disk. After a write
+   that failed the file ends with its last whole record. */
 bool cs_journal_flush(struct cs_journal *journal, struct cs_journal_failure *failure);
-
-/* Flushes, and waits until it is on the disk. */
 bool cs_journal_sync(struct cs_journal *journal, struct cs_journal_failure *failure);
 
-/* The number of whole records. */
-long cs_journal_count(const struct cs_journal *journal);
+/* Flushes and closes; frees everything in any case. In a child after fork it flushes
+   nothing and leaves the lock to the parent. */
+bool cs_journal_close(struct cs_journal *journal, struct cs_journal_failure *failure);
 
-/* The next line without its newline, valid until the next call; false at the end, and on
-   a failure, which has a code then. */
-bool cs_journal_next(struct cs_journal *journal, struct cs_journal_cursor *cursor,
-                     const char **line, size_t *length,
-                     struct cs_journal_failure *failure);
+/* ---- Reading records ---- */
 
-void cs_journal_cursor_free(struct cs_journal_cursor *cursor);
+struct cs_journal_reader {
+  struct cs_lines lines;
+  int64_t next; /* the number of the record that comes */
+  bool placed;
+};
+
+void cs_journal_reader_init(struct cs_journal_reader *reader, int64_t first);
+void cs_journal_reader_free(struct cs_journal_reader *reader);
+
+/* The next record, without its newline, valid until the next call; NULL behind the last
+   one that the journal has now. */
+bool cs_journal_read(struct cs_journal *journal, struct cs_journal_reader *reader,
+                     const char **line, size_t *n, struct cs_journal_failure *failure);
 
 #pragma GCC visibility pop
 

@@ -1,274 +1,292 @@
 /* SPDX-License-Identifier: MIT */
-/* See journal_lua.h. */
-#define _POSIX_C_SOURCE 200809L
+/* See journal_lua.h. The first user value of a journal is its path, that of a reader its
+   journal. */
+#define _POSIX_C_SOURCE 200809L /* getpid */
 #include "journal_lua.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+
+#include <string.h>
 
 #include "error.h"
 #include "journal.h"
 
-static const char journal_type[] = "cipherscale.journal";
-static const char reader_type[] = "cipherscale.journal.reader";
+static const char type_name[] = "cipherscale.journal";
+static const char reader_name[] = "cipherscale.journal.records";
 
-/* The path is the user value. */
-struct handle {
-  struct cs_journal *journal;
-};
-
-/* The journal's userdata is the user value. */
-struct reader {
-  struct cs_journal_cursor cursor;
-  long first;
-};
+static struct cs_journal *check_journal(lua_State *L) {
+  return luaL_checkudata(L, 1, type_name);
+}
 
 /* ---- Failures ---- */
 
-static const char *words_of(const struct cs_journal_failure *failure) {
-  static const struct {
-    const char *code, *words;
-  } rows[] = {
-    {"exists", "exists already"},
-    {"locked", "is in use by another run"},
-    {"empty", "has no whole record in it"},
-    {"memory", "not enough memory"},
-    {"too_large", "a record is longer than 1 MiB"},
-  };
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    if (strcmp(rows[i].code, failure->code) == 0) return rows[i].words;
+static void push_message(lua_State *L, const struct cs_journal_failure *failure,
+                         const char *path) {
+  switch (failure->code) {
+  case CS_JOURNAL_CLOSED:
+    lua_pushfstring(L, "the journal %s is closed", path);
+    break;
+  case CS_JOURNAL_LOCKED:
+    lua_pushfstring(L, "%s is in use: another run has locked it", path);
+    break;
+  case CS_JOURNAL_NO_FILE:
+    lua_pushfstring(L, "%s is not a file", path);
+    break;
+  case CS_JOURNAL_EMPTY:
+    lua_pushfstring(L, "%s: no whole record is in it", path);
+    break;
+  case CS_JOURNAL_DAMAGED:
+    lua_pushfstring(L, "%s: line %I is damaged", path, (lua_Integer)failure->line);
+    break;
+  case CS_JOURNAL_TOO_LARGE:
+    lua_pushfstring(L, "a record for %s is larger than %d bytes", path,
+                    (int)CS_LINES_MOST);
+    break;
+  default:
+    lua_pushfstring(L, "cannot %s %s: %s", failure->action, path,
+                    strerror(failure->error));
+    break;
   }
-  return failure->number ? strerror(failure->number) : "is no plain file";
 }
 
-/* Pushes the error record; the path is at `index`. */
-static void push_failure(lua_State *L, int index,
-                         const struct cs_journal_failure *failure) {
-  const char *path = lua_tostring(L, index);
-  const char *code = failure->code;
-  if (strcmp(code, "damaged") == 0) {
-    lua_pushfstring(L, "%s is damaged in line %I", path, (LUAI_UACINT)failure->line);
-  } else {
-    lua_pushfstring(L, "%s: %s", path, words_of(failure));
+/* Pushes the error record. Want of memory is raised, as everywhere. */
+static void push_failure(lua_State *L, const struct cs_journal_failure *failure,
+                         const char *path) {
+  static const char *const codes[] = {
+    [CS_JOURNAL_EXISTS] = "exists",   [CS_JOURNAL_MISSING] = "missing",
+    [CS_JOURNAL_DENIED] = "denied",   [CS_JOURNAL_LOCKED] = "locked",
+    [CS_JOURNAL_NO_FILE] = "no_file", [CS_JOURNAL_EMPTY] = "empty",
+    [CS_JOURNAL_DAMAGED] = "damaged", [CS_JOURNAL_FULL] = "full",
+    [CS_JOURNAL_IO] = "io",           [CS_JOURNAL_TOO_LARGE] = "too_large",
+    [CS_JOURNAL_CLOSED] = "closed"};
+  if (failure->code == CS_JOURNAL_NO_MEMORY) {
+    lua_pushliteral(L, "not enough memory");
+    (void)lua_error(L);
   }
-  lua_createtable(L, 0, 4);
-  lua_insert(L, -2);
-  lua_setfield(L, -2, "message");
-  lua_pushliteral(L, "journal");
-  lua_setfield(L, -2, "kind");
-  lua_pushstring(L, code);
+  push_message(L, failure, path);
+  cs_error_push_kind(L, failure->code == CS_JOURNAL_CLOSED ? CS_CLOSED : CS_JOURNAL, NULL,
+                     lua_tostring(L, -1));
+  lua_remove(L, -2);
+  lua_pushstring(L, codes[failure->code]);
   lua_setfield(L, -2, "code");
   if (failure->line > 0) {
-    lua_pushinteger(L, failure->line);
+    lua_pushinteger(L, (lua_Integer)failure->line);
     lua_setfield(L, -2, "line");
   }
-  lua_pushcfunction(L, cs_error_new);
+}
+
+/* Pushes the path of the journal at `index`; it lives as long as the journal. */
+static const char *push_path(lua_State *L, int index) {
+  (void)lua_getiuservalue(L, index, 1);
+  return lua_tostring(L, -1);
+}
+
+/* true, or nil and the error record */
+static int finish(lua_State *L, bool fine, const struct cs_journal_failure *failure) {
+  if (fine) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  push_failure(L, failure, push_path(L, 1));
+  lua_pushnil(L);
   lua_insert(L, -2);
-  lua_call(L, 1, 1);
-}
-
-/* nil and the record, for a journal at index 1. */
-static int give_failure(lua_State *L, const struct cs_journal_failure *failure) {
-  (void)lua_getiuservalue(L, 1, 1);
-  lua_pushnil(L);
-  push_failure(L, -2, failure);
   return 2;
 }
 
-static int give_closed(lua_State *L) {
-  lua_pushnil(L);
-  cs_error_push_kind(L, CS_CLOSED, NULL, "the journal is closed");
-  return 2;
-}
-
-/* ---- Life ---- */
+/* ---- Opening ---- */
 
 static int open_journal(lua_State *L, enum cs_journal_mode mode) {
+  struct cs_journal_failure failure;
   size_t n;
-  const char *path = luaL_checklstring(L, 1, &n);
-  luaL_argcheck(L, n > 0 && strlen(path) == n, 1, "path expected");
+  luaL_checktype(L, 1, LUA_TSTRING);
+  const char *path = lua_tolstring(L, 1, &n);
+  luaL_argcheck(L, n > 0 && strlen(path) == n, 1,
+                "path: non-empty string without NUL bytes expected");
   lua_settop(L, 1);
-  struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 1);
-  handle->journal = NULL;
-  luaL_setmetatable(L, journal_type);
+  struct cs_journal *journal = lua_newuserdatauv(L, sizeof *journal, 1);
+  cs_journal_init(journal);
+  luaL_setmetatable(L, type_name);
   lua_pushvalue(L, 1);
   (void)lua_setiuservalue(L, 2, 1);
-  struct cs_journal_failure failure;
-  handle->journal = cs_journal_open(path, mode, &failure);
-  if (handle->journal) return 1;
+  if (cs_journal_open(journal, mode, path, &failure)) return 1;
   lua_pushnil(L);
-  push_failure(L, 1, &failure);
+  push_failure(L, &failure, path);
   return 2;
 }
 
-static int journal_create(lua_State *L) { return open_journal(L, CS_JOURNAL_CREATE); }
-static int journal_open(lua_State *L) { return open_journal(L, CS_JOURNAL_OPEN); }
-static int journal_read(lua_State *L) { return open_journal(L, CS_JOURNAL_READ); }
-
+/* pid() -> this process's id */
 static int journal_pid(lua_State *L) {
   lua_pushinteger(L, getpid());
   return 1;
 }
 
-static struct handle *check(lua_State *L) { return luaL_checkudata(L, 1, journal_type); }
+/* create(path): a new file */
+static int journal_create(lua_State *L) { return open_journal(L, CS_JOURNAL_CREATE); }
 
-/* The open journal at index 1, or NULL when it is closed or belongs to another process. */
-static struct cs_journal *usable(lua_State *L) {
-  struct cs_journal *journal = check(L)->journal;
-  return journal && !cs_journal_forked(journal) ? journal : NULL;
-}
+/* open(path): one that exists, for reading and appending */
+static int journal_open(lua_State *L) { return open_journal(L, CS_JOURNAL_APPEND); }
 
-static int journal_gc(lua_State *L) {
-  struct handle *handle = check(L);
-  struct cs_journal *journal = handle->journal;
-  struct cs_journal_failure unheard;
-  handle->journal = NULL;
-  if (journal && !cs_journal_forked(journal)) (void)cs_journal_flush(journal, &unheard);
-  cs_journal_free(journal);
-  return 0;
-}
-
-static int journal_close(lua_State *L) {
-  struct handle *handle = check(L);
-  struct cs_journal *journal = usable(L);
-  struct cs_journal_failure failure = {.code = NULL};
-  if (journal) (void)cs_journal_flush(journal, &failure);
-  cs_journal_free(handle->journal);
-  handle->journal = NULL;
-  if (failure.code) return give_failure(L, &failure);
-  lua_pushboolean(L, 1);
-  return 1;
-}
+/* read(path): one that exists, locked or not, as it is now */
+static int journal_read(lua_State *L) { return open_journal(L, CS_JOURNAL_READ); }
 
 /* ---- Writing ---- */
 
+/* j:append(text) -> the record's number */
 static int journal_append(lua_State *L) {
-  struct cs_journal *journal = usable(L);
+  struct cs_journal_failure failure;
+  struct cs_journal *journal = check_journal(L);
   size_t n;
-  const char *text = luaL_checklstring(L, 2, &n);
-  luaL_argcheck(L, n > 0 && !memchr(text, '\n', n) && !memchr(text, 0, n), 2,
-                "the inside of a JSON object on one line expected");
-  if (!journal) return give_closed(L);
-  struct cs_journal_failure failure;
-  if (!cs_journal_append(journal, text, n, &failure)) return give_failure(L, &failure);
-  lua_pushinteger(L, cs_journal_count(journal));
+  luaL_checktype(L, 2, LUA_TSTRING);
+  const char *text = lua_tolstring(L, 2, &n);
+  luaL_argcheck(L, n > 0, 2, "the inside of a JSON object expected, got an empty string");
+  luaL_argcheck(L, !memchr(text, '\n', n) && !memchr(text, '\0', n), 2,
+                "a text without newlines and NUL bytes expected");
+  if (cs_journal_is_open(journal) && !journal->writable)
+    return luaL_error(L, "a journal that was opened with read takes no records");
+  if (!cs_journal_append(journal, text, n, &failure)) return finish(L, false, &failure);
+  lua_pushinteger(L, (lua_Integer)journal->count);
   return 1;
 }
 
-static int write_out(lua_State *L,
-                     bool (*call)(struct cs_journal *, struct cs_journal_failure *)) {
-  struct cs_journal *journal = usable(L);
-  if (!journal) return give_closed(L);
+static int journal_flush(lua_State *L) {
   struct cs_journal_failure failure;
-  if (!call(journal, &failure)) return give_failure(L, &failure);
-  lua_pushboolean(L, 1);
-  return 1;
+  return finish(L, cs_journal_flush(check_journal(L), &failure), &failure);
 }
 
-static int journal_flush(lua_State *L) { return write_out(L, cs_journal_flush); }
-static int journal_sync(lua_State *L) { return write_out(L, cs_journal_sync); }
+static int journal_sync(lua_State *L) {
+  struct cs_journal_failure failure;
+  return finish(L, cs_journal_sync(check_journal(L), &failure), &failure);
+}
 
-/* ---- Reading ---- */
+static int journal_close(lua_State *L) {
+  struct cs_journal_failure failure;
+  return finish(L, cs_journal_close(check_journal(L), &failure), &failure);
+}
 
-static int reader_gc(lua_State *L) {
-  struct reader *reader = luaL_checkudata(L, 1, reader_type);
-  cs_journal_cursor_free(&reader->cursor);
+static int journal_gc(lua_State *L) {
+  struct cs_journal_failure ignored;
+  (void)cs_journal_close(check_journal(L), &ignored);
   return 0;
 }
 
-/* The iterator: the reader is the upvalue, its journal that one's user value. */
-static int next_record(lua_State *L) {
-  struct reader *reader = luaL_checkudata(L, lua_upvalueindex(1), reader_type);
-  lua_settop(L, 0);
-  (void)lua_getiuservalue(L, lua_upvalueindex(1), 1);
-  struct cs_journal *journal = usable(L);
-  if (!journal) {
-    (void)give_closed(L);
-    return lua_error(L);
-  }
-  const char *line;
-  size_t n;
+/* (journal, error): raises a failure, unless an error is under way already. */
+static int journal_leave(lua_State *L) {
   struct cs_journal_failure failure;
-  do {
-    if (!cs_journal_next(journal, &reader->cursor, &line, &n, &failure)) {
-      if (!failure.code) return 0;
-      (void)give_failure(L, &failure);
-      return lua_error(L);
-    }
-  } while (reader->cursor.line < reader->first);
-  lua_pushlstring(L, line, n);
-  lua_pushinteger(L, reader->cursor.line);
-  return 2;
+  if (cs_journal_close(check_journal(L), &failure) || !lua_isnoneornil(L, 2)) return 0;
+  push_failure(L, &failure, push_path(L, 1));
+  return lua_error(L);
 }
 
-static int journal_records(lua_State *L) {
-  (void)check(L);
-  lua_Integer first = luaL_optinteger(L, 2, 1);
-  luaL_argcheck(L, first >= 1, 2, "number from 1 on expected");
-  struct reader *reader = lua_newuserdatauv(L, sizeof *reader, 1);
-  *reader = (struct reader){.first = (long)first};
-  luaL_setmetatable(L, reader_type);
-  lua_pushvalue(L, 1);
-  (void)lua_setiuservalue(L, -2, 1);
-  lua_pushcclosure(L, next_record, 1);
-  return 1;
-}
+/* ---- What it says of itself ---- */
 
 static int journal_count(lua_State *L) {
-  struct cs_journal *journal = usable(L);
-  if (!journal) return give_closed(L);
-  lua_pushinteger(L, cs_journal_count(journal));
+  const struct cs_journal *journal = check_journal(L);
+  if (!cs_journal_is_open(journal))
+    return finish(L, false, &(struct cs_journal_failure){.code = CS_JOURNAL_CLOSED});
+  lua_pushinteger(L, (lua_Integer)journal->count);
   return 1;
 }
 
 static int journal_path(lua_State *L) {
-  (void)check(L);
-  (void)lua_getiuservalue(L, 1, 1);
+  (void)check_journal(L);
+  (void)push_path(L, 1);
   return 1;
 }
 
 static int journal_tostring(lua_State *L) {
-  struct cs_journal *journal = usable(L);
-  (void)lua_getiuservalue(L, 1, 1);
-  const char *path = lua_tostring(L, -1);
-  if (!journal) {
-    lua_pushfstring(L, "%s (%s, closed)", journal_type, path);
+  const struct cs_journal *journal = check_journal(L);
+  const char *path = push_path(L, 1);
+  if (!cs_journal_is_open(journal)) {
+    lua_pushfstring(L, "%s (%s, closed)", type_name, path);
   } else {
-    lua_pushfstring(L, "%s (%s, %I records)", journal_type, path,
-                    (LUAI_UACINT)cs_journal_count(journal));
+    lua_pushfstring(L, "%s (%s, %I record%s)", type_name, path,
+                    (lua_Integer)journal->count, journal->count == 1 ? "" : "s");
   }
   return 1;
 }
 
+/* ---- Reading records ---- */
+
+static int reader_close(lua_State *L) {
+  cs_journal_reader_free(luaL_checkudata(L, 1, reader_name));
+  return 0;
+}
+
+/* The iterator; its upvalue is the reader. */
+static int next_record(lua_State *L) {
+  struct cs_journal_failure failure;
+  const char *line;
+  size_t n;
+  struct cs_journal_reader *reader = lua_touserdata(L, lua_upvalueindex(1));
+  lua_settop(L, 0);
+  (void)lua_getiuservalue(L, lua_upvalueindex(1), 1);
+  if (!cs_journal_read(lua_touserdata(L, 1), reader, &line, &n, &failure)) {
+    push_failure(L, &failure, push_path(L, 1));
+    return lua_error(L);
+  }
+  if (!line) return 0;
+  lua_pushlstring(L, line, n);
+  lua_pushinteger(L, (lua_Integer)reader->next - 1);
+  return 2;
+}
+
+/* j:records(first) -> what a generic for takes: the iterator, and the reader to close */
+static int journal_records(lua_State *L) {
+  const struct cs_journal *journal = check_journal(L);
+  lua_Integer first = luaL_optinteger(L, 2, 1);
+  luaL_argcheck(L, first >= 1, 2, "the number of a record expected, which is 1 or more");
+  if (!cs_journal_is_open(journal)) {
+    push_failure(L, &(struct cs_journal_failure){.code = CS_JOURNAL_CLOSED},
+                 push_path(L, 1));
+    return lua_error(L);
+  }
+  struct cs_journal_reader *reader = lua_newuserdatauv(L, sizeof *reader, 1);
+  cs_journal_reader_init(reader, first);
+  luaL_setmetatable(L, reader_name);
+  lua_pushvalue(L, 1);
+  (void)lua_setiuservalue(L, -2, 1);
+  int index = lua_gettop(L);
+  lua_pushvalue(L, index);
+  lua_pushcclosure(L, next_record, 1);
+  lua_pushnil(L);
+  lua_pushnil(L);
+  lua_pushvalue(L, index);
+  return 4;
+}
+
+/* ---- Types ---- */
+
+static void hide_metatable(lua_State *L, const char *name) {
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}
+
 void cs_journal_lua_open(lua_State *L) {
+  static const luaL_Reg methods[] = {
+    {"append", journal_append},   {"flush", journal_flush},
+    {"sync", journal_sync},       {"count", journal_count},
+    {"records", journal_records}, {"path", journal_path},
+    {"close", journal_close},     {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__gc", journal_gc},
+                                         {"__close", journal_leave},
+                                         {"__tostring", journal_tostring},
+                                         {NULL, NULL}};
+  static const luaL_Reg reader_metamethods[] = {
+    {"__gc", reader_close}, {"__close", reader_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"create", journal_create},
                                        {"open", journal_open},
                                        {"read", journal_read},
                                        {"pid", journal_pid},
                                        {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"append", journal_append},
-                                     {"flush", journal_flush},
-                                     {"sync", journal_sync},
-                                     {"close", journal_close},
-                                     {"count", journal_count},
-                                     {"records", journal_records},
-                                     {"path", journal_path},
-                                     {"__gc", journal_gc},
-                                     {"__close", journal_gc},
-                                     {"__tostring", journal_tostring},
-                                     {NULL, NULL}};
-  luaL_newmetatable(L, reader_type);
-  lua_pushcfunction(L, reader_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
-  luaL_newmetatable(L, journal_type);
-  luaL_setfuncs(L, methods, 0);
-  lua_pushvalue(L, -1);
+  (void)luaL_newmetatable(L, type_name);
+  luaL_setfuncs(L, metamethods, 0);
+  luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
-  lua_pushstring(L, journal_type);
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
+  hide_metatable(L, type_name);
+  (void)luaL_newmetatable(L, reader_name);
+  luaL_setfuncs(L, reader_metamethods, 0);
+  hide_metatable(L, reader_name);
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "journal");
 }

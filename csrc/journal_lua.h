@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core.journal: journal.h for Lua. Operations give a value, or nil and an error record of
- * kind "journal" whose `code` says what is wrong; a closed one gives kind "closed".
- *
- *   create(path), open(path), read(path)  -> journal
- *   journal:append(text)                  -> the record's number; text is a JSON object's inside
- *   journal:flush(), :sync(), :close()    -> true
- *   journal:records([first])              -> iterator over line, number; raises what fails
- *   journal:count(), :path()
- *   pid()                                 -> this process's id
+ * Journals for the Lua layer: core.journal.create(path), open(path) and read(path), each
+ * giving a journal or nil, err. A journal owns its file; close, __close and __gc are one
+ * idempotent function, but only close, and __close at the end of a block that nothing
+ * interrupts, tell of a failure.
  */
 #ifndef CS_JOURNAL_LUA_H
 #define CS_JOURNAL_LUA_H
@@ -17,7 +12,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Sets the field `journal` of the table on top. */
+/* Makes the types and sets `journal` in the module table on top of the stack. */
 void cs_journal_lua_open(lua_State *L);
 
 #pragma GCC visibility pop

@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 100 };
@@ -97,10 +96,10 @@ static void skip_mark(const char **text, size_t *length) {
   }
 }
 
-int cs_json_decode(lua_State *L, const char *text, size_t length) {
-  skip_mark(&text, &length);
+/* The text on top becomes its value, or a message; true when it is a value. */
+static int decode(lua_State *L) {
   (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &decode_key);
-  lua_pushlstring(L, text, length);
+  lua_insert(L, -2);
   int status = lua_pcall(L, 1, 1, 0);
   if (status == LUA_ERRMEM) return lua_error(L); /* says nothing about the text */
   if (status != LUA_OK) return 0;
@@ -110,6 +109,24 @@ int cs_json_decode(lua_State *L, const char *text, size_t length) {
     lua_remove(L, -2);
   }
   return 1;
+}
+
+int cs_json_decode(lua_State *L, const char *text, size_t length) {
+  skip_mark(&text, &length);
+  lua_pushlstring(L, text, length);
+  return decode(L);
+}
+
+int cs_json_decode_string(lua_State *L) {
+  size_t n;
+  luaL_checktype(L, 1, LUA_TSTRING);
+  lua_settop(L, 1);
+  const char *text = lua_tolstring(L, 1, &n);
+  bool marked = n > 0 && text[0] == '\xEF';
+  if (marked ? cs_json_decode(L, text, n) : decode(L)) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
 }
 
 /* ---- Strings ---- */
@@ -133,72 +150,69 @@ static bool is_plain(unsigned char c) {
   return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
-int cs_json_quote(lua_State *L) {
-  static const char hex[] = "0123456789abcdef";
-  size_t n;
-  const unsigned char *p = (const unsigned char *)luaL_checklstring(L, 1, &n);
-  const unsigned char *end = p + n;
-  luaL_Buffer text;
-  char *out = luaL_buffinitsize(L, &text, 6 * n + 2), *at = out;
-  *at++ = '"';
-  while (p < end) {
-    size_t length = is_plain(*p) ? 1 : sequence(p, (size_t)(end - p));
-    if (length == 0) { /* U+FFFD, the replacement character */
-      memcpy(at, "\xEF\xBF\xBD", 3);
-      at += 3;
-      p++;
-    } else if (*p >= 0x80 || is_plain(*p)) {
-      memcpy(at, p, length);
-      at += length;
-      p += length;
-    } else if (*p >= 0x20) {
-      *at++ = '\\';
-      *at++ = (char)*p++;
-    } else {
-      memcpy(at, "\\u00", 4);
-      at[4] = hex[*p >> 4];
-      at[5] = hex[*p++ & 15];
-      at += 6;
-    }
+/* How many bytes at p go out as they are. */
+static size_t run_of(const unsigned char *p, const unsigned char *end) {
+  const unsigned char *start = p;
+  for (;;) {
+    while (p < end && is_plain(*p)) p++;
+    size_t length = p < end && *p >= 0x80 ? sequence(p, (size_t)(end - p)) : 0;
+    if (length == 0) return (size_t)(p - start);
+    p += length;
   }
-  *at++ = '"';
-  luaL_pushresultsize(&text, (size_t)(at - out));
-  return 1;
 }
 
-int cs_json_decode_text(lua_State *L) {
-  size_t n;
-  const char *text = luaL_checklstring(L, 1, &n);
-  if (cs_json_decode(L, text, n)) return 1;
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return 2;
+/* Writes the escape that stands for a byte that does not go out as it is; 0 for one that
+   is no part of UTF-8. */
+static size_t escape(unsigned char c, char out[6]) {
+  static const char hexadecimal[] = "0123456789abcdef";
+  if (c >= 0x80) return 0;
+  out[0] = '\\';
+  out[1] = (char)c;
+  if (c >= 0x20) return 2;
+  out[1] = 'u';
+  out[2] = out[3] = '0';
+  out[4] = hexadecimal[c >> 4];
+  out[5] = hexadecimal[c & 0xF];
+  return 6;
 }
 
 enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,
                                      size_t n) {
-  const unsigned char *p = (const unsigned char *)bytes, *end = p + n, *run = p;
+  const unsigned char *p = (const unsigned char *)bytes, *end = p + n;
+  char text[6];
   enum cs_status status = cs_buffer_append(buffer, "\"", 1);
-  while (p < end && status == CS_OK) {
-    if (is_plain(*p)) {
-      p++;
-      continue;
-    }
-    size_t length = sequence(p, (size_t)(end - p));
+  while (status == CS_OK) {
+    size_t length = run_of(p, end);
+    status = cs_buffer_append(buffer, p, length);
+    p += length;
+    if (status != CS_OK || p == end) break;
+    length = escape(*p++, text);
     if (length == 0) return CS_INVALID;
-    unsigned char c = *p;
-    if (c >= 0x80) {
-      p += length;
-      continue;
-    }
-    char escape[8];
-    int width = c >= 0x20 ? snprintf(escape, sizeof escape, "\\%c", c)
-                          : snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
-    status = cs_buffer_append(buffer, run, (size_t)(p - run));
-    if (status == CS_OK) status = cs_buffer_append(buffer, escape, (size_t)width);
-    run = ++p;
+    status = cs_buffer_append(buffer, text, length);
   }
-  if (status == CS_OK) status = cs_buffer_append(buffer, run, (size_t)(p - run));
-  if (status == CS_OK) status = cs_buffer_append(buffer, "\"", 1);
-  return status;
+  return status == CS_OK ? cs_buffer_append(buffer, "\"", 1) : status;
+}
+
+int cs_json_quote(lua_State *L) {
+  size_t n;
+  char text[6];
+  luaL_checktype(L, 1, LUA_TSTRING);
+  const char *bytes = lua_tolstring(L, 1, &n);
+  const unsigned char *p = (const unsigned char *)bytes, *end = p + n;
+  bool replace = lua_toboolean(L, 2) != 0;
+  luaL_Buffer out;
+  (void)luaL_buffinitsize(L, &out, n + 2);
+  luaL_addchar(&out, '"');
+  for (;;) {
+    size_t length = run_of(p, end);
+    luaL_addlstring(&out, (const char *)p, length);
+    p += length;
+    if (p == end) break;
+    length = escape(*p++, text);
+    luaL_argcheck(L, length > 0 || replace, 1, "valid UTF-8 expected, got other bytes");
+    luaL_addlstring(&out, length > 0 ? text : "\xEF\xBF\xBD", length > 0 ? length : 3);
+  }
+  luaL_addchar(&out, '"');
+  luaL_pushresult(&out);
+  return 1;
 }

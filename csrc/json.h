@@ -19,17 +19,19 @@ void cs_json_open(lua_State *L);
    Raises only for want of memory or stack. */
 int cs_json_decode(lua_State *L, const char *text, size_t length);
 
+/* Lua: core.decode(text) -> value, or nil and a message. */
+int cs_json_decode_string(lua_State *L);
+
+/* Lua: core.quote(string, replace) -> its JSON string. Raises when the bytes are not
+   UTF-8; with `replace`, U+FFFD stands for each bad byte. */
+int cs_json_quote(lua_State *L);
+
 /* Pushes lua-cjson's null. */
 void cs_json_push_null(lua_State *L);
 
 /* Appends a JSON string with its quotes; CS_INVALID when the bytes are not UTF-8. */
 enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,
                                      size_t n);
-
-/* Lua: quote(string) -> the string in JSON, with its quotes; what is not UTF-8 becomes
-   U+FFFD. decode(text) -> value, or nil and a message. */
-int cs_json_quote(lua_State *L);
-int cs_json_decode_text(lua_State *L);
 
 #pragma GCC visibility pop
 

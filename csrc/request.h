@@ -36,7 +36,8 @@ enum cs_kind {
   CS_TOO_LARGE_ANSWER,
   CS_CANCELLED,
   CS_CLOSED,
-  CS_REFUSED
+  CS_REFUSED,
+  CS_JOURNAL
 };
 
 /* How one attempt ended on the wire. */

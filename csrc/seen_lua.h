@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * core.seen: seen.h for Lua.
- *
- *   seen()         -> an empty set
- *   set:add(key)   -> the key's number, from 1 on; whether it is new
- *   set:find(key)  -> its number, or nil
- *   set:count()    -> how many there are
- */
+/* Sets of keys (seen.h) for the Lua layer. */
 #ifndef CS_SEEN_LUA_H
 #define CS_SEEN_LUA_H
 
@@ -14,8 +7,12 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Sets the field `seen` of the table on top. */
+/* Makes the type. */
 void cs_seen_lua_open(lua_State *L);
+
+/* Lua: core.seen() -> an empty set. set:add(key) -> ordinal, whether it is new;
+   set:find(key) -> ordinal or nil; set:count(). */
+int cs_seen_lua_new(lua_State *L);
 
 #pragma GCC visibility pop
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What the specs need from the system and Lua lacks: signals, forked children, Lua states
-   in threads, descriptors. A forked child runs one function, says what came of it, and
-   leaves by _exit: it owns nothing of this process. Test-only; names nothing of csrc/. */
+   in threads, descriptors, limits. A forked child runs one function, says what came of
+   it, and leaves by _exit: it owns nothing of this process. Test-only; names nothing of
+   csrc/. */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <grp.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -14,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +48,34 @@ static int process_interrupt(lua_State *L) { return send_signal(L, SIGINT); }
 
 /* kill(pid) -> whether SIGKILL was sent */
 static int process_kill(lua_State *L) { return send_signal(L, SIGKILL); }
+
+/* ---- What a process may do ---- */
+
+/* umask(mask) -> the mask before */
+static int process_umask(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)umask((mode_t)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
+/* limit_files(bytes): no file may grow beyond that, here and in children; a write says so
+   instead of ending the process. For forked children. */
+static int process_limit_files(lua_State *L) {
+  rlim_t bytes = (rlim_t)luaL_checkinteger(L, 1);
+  struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+  if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &limit) != 0)
+    return luaL_error(L, "no limit on files");
+  return 0;
+}
+
+/* drop_privileges(): permissions count from now on, for root, too. For forked
+   children. */
+static int process_drop_privileges(lua_State *L) {
+  enum { NOBODY = 65534 };
+  if (geteuid() == 0 &&
+      (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+    return luaL_error(L, "privileges cannot be dropped");
+  return 0;
+}
 
 /* ---- Descriptors ---- */
 
@@ -220,12 +252,19 @@ int luaopen_spec_support_process(lua_State *L);
 #pragma GCC visibility pop
 
 int luaopen_spec_support_process(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"pid", process_pid},         {"interrupt", process_interrupt},
-    {"kill", process_kill},       {"fork", process_fork},
-    {"branch", process_branch},   {"leave", process_leave},
-    {"join", process_join},       {"descriptors", process_descriptors},
-    {"threads", process_threads}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"pid", process_pid},
+                                       {"interrupt", process_interrupt},
+                                       {"kill", process_kill},
+                                       {"fork", process_fork},
+                                       {"branch", process_branch},
+                                       {"leave", process_leave},
+                                       {"join", process_join},
+                                       {"descriptors", process_descriptors},
+                                       {"threads", process_threads},
+                                       {"umask", process_umask},
+                                       {"limit_files", process_limit_files},
+                                       {"drop_privileges", process_drop_privileges},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

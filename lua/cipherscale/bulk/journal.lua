@@ -15,12 +15,15 @@
 
 local core = require "cipherscale.core"
 
-local quote, decode = core.quote, core.decode
+local decode = core.decode
 local find, match, sub = string.find, string.match, string.sub
 
 local M = {}
 
 M.FORMAT = 1
+
+-- Names and messages come from outside and may be anything: U+FFFD stands for what is not UTF-8.
+local function quote(text) return core.quote(text, true) end
 
 -- ---- Writing ----
 

@@ -94,7 +94,7 @@ function Making:take_entry(entry)
   local cells = ""
   if entry.cells then
     local list = {}
-    for n, cell in ipairs(entry.cells) do list[n] = core.quote(cell) end
+    for n, cell in ipairs(entry.cells) do list[n] = core.quote(cell, true) end
     cells = table.concat(list, ",")
   end
   self.entries:add(("%d\t%d\t%s\t%s\t%s"):format(entry.line, new and number or -number,
@@ -269,12 +269,12 @@ function Making:record_header()
   local columns
   if self.columns then
     columns = {}
-    for n, name in ipairs(self.columns) do columns[n] = core.quote(name) end
+    for n, name in ipairs(self.columns) do columns[n] = core.quote(name, true) end
   end
   local limits = options.limits(self.job)
   if limits.protect then
     local quoted = {}
-    for n, name in ipairs(limits.protect) do quoted[n] = core.quote(name) end
+    for n, name in ipairs(limits.protect) do quoted[n] = core.quote(name, true) end
     limits.protect = quoted
   end
   self:append(journal.fields {

@@ -3,6 +3,7 @@
 -- Who is meant: reads a list, an iterator or a CSV reader of strings and tables, entry by entry.
 -- Nothing is asked of the service here, and nothing is kept.
 
+local core = require "cipherscale.core"
 local nearest = require "cipherscale.bulk.nearest"
 
 local M = {}
@@ -62,6 +63,7 @@ end
 local function named(id, email)
   local name = id or email
   if name:find("%c") then return nil, nil, "control character in it" end
+  if not pcall(core.quote, name) then return nil, nil, "not valid UTF-8" end
   return id, email
 end
 
