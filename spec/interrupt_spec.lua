@@ -144,7 +144,9 @@ describe("Ctrl-C in a blocking call", function()
   end)
 
   it("that waits for a repeat raises at once, and repeats nothing", function()
-    interrupt("ask()", { { status = 429, headers = { ["Retry-After"] = "500" } }, EMPTY })
+    -- A change: reads go on while changes wait.
+    local busy = { status = 429, headers = { ["Retry-After"] = "500" } }
+    interrupt("client.users:invite 'u1'", { busy, EMPTY })
     assert.equal(3, server:count())
   end)
 
