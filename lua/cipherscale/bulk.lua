@@ -91,9 +91,9 @@ local of_journal = {
   {
     name = "undo", doc = "a plan that takes back what a job has changed", options = options.undo,
     run = function(client, path, given)
-      local book, story, verb = open(client, path, journal.read)
+      local book, story, verb = open(client, path, journal.at_rest)
       if not book then return nil, story end
-      local job, err = reverse.undo(story, book, verb, path, given)
+      local job, err = reverse.undo(client, story, book, verb, path, given)
       local made
       if job then made, err = make(client, by_name[verb.undo], job) end
       book:close()

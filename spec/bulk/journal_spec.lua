@@ -190,21 +190,47 @@ describe("the journal of a bulk job", function()
       assert.equal(0, #patches())
     end)
 
-    it("finds a change that was made but not noted as verified, and one of somebody else's as a "
-      .. "conflict", function()
-      assert(planned { remove = { "SUPPORT" } }:apply { should_stop = stopped_after(1) })
+    -- What others do to u4 (just what the job wants) and to u5 (something else) in the meantime.
+    local function meanwhile()
       local audit, support = tenant.role_id "AUDITOR", tenant.role_id "SUPPORT"
       assert(tenant.client.users:update_roles("u4", { addedRoles = { audit } }))
       assert(tenant.client.users:update_roles("u5", { addedRoles = { support } }))
       tenant.server:clear_requests()
+    end
+
+    local function fates(report)
+      local list = {}
+      for row in report:rows() do list[row.user] = row.fate end
+      return list
+    end
+
+    it("takes for its own only what it has done, after a clean end", function()
+      assert(planned { remove = { "SUPPORT" } }:apply { should_stop = stopped_after(1) })
+      meanwhile()
       local report = assert(tenant.client.bulk:resume(path, { canary = false }))
-      local fates = {}
-      for row in report:rows() do fates[row.user] = row.fate end
+      assert.same({
+        u1 = "unchanged", u2 = "changed", u3 = "changed", u4 = "unchanged", u5 = "conflict",
+        u6 = "changed",
+      }, fates(report))
+      assert.equal(2, #patches())
+      assert.equal("u2 u3 u6", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
+    end)
+
+    it("finds what was made but not noted, after a run that was killed", function()
+      assert(planned { remove = { "SUPPORT" } }:apply { should_stop = stopped_after(1) })
+      local lines = lines_of(path)
+      assert.truthy(lines[#lines]:find('"kind":"end"', 1, true))
+      local file = assert(io.open(path, "w"))
+      file:write(table.concat(lines, "\n", 1, #lines - 1), "\n")
+      file:close()
+      meanwhile()
+      -- Undo, too, reads those in doubt, and leaves alone what is not exactly as the job wanted it.
+      assert.equal("u2 u4", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
+      local report = assert(tenant.client.bulk:resume(path, { canary = false }))
       assert.same({
         u1 = "unchanged", u2 = "changed", u3 = "changed", u4 = "verified", u5 = "conflict",
         u6 = "changed",
-      }, fates)
-      assert.equal(2, #patches())
+      }, fates(report))
     end)
 
     it("has a report without a connection, which never looks like success", function()

@@ -1,243 +1,48 @@
 -- SPDX-License-Identifier: MIT
 --
--- Sends the changes of a plan, one person after another, many at once, and writes what became of
--- each into the journal. A person who fails stops nobody else. What stops a job stops it cleanly:
--- nothing new is begun, what is under way ends, and the journal can be resumed. Resuming is the
--- same, except that nobody is believed to be as the plan saw them.
+-- Runs a job over a plan: the first person alone, then many at once. A person who fails stops
+-- nobody else. What stops a job stops it cleanly: nothing new is begun, what is under way ends, and
+-- the journal can be resumed. Resuming is the same, except that nobody is believed to be as the
+-- plan saw them. What is done for one person is job.lua.
 
+local admins_of = require "cipherscale.bulk.admins"
 local core = require "cipherscale.core"
 local guards = require "cipherscale.bulk.guards"
+local Job = require "cipherscale.bulk.job"
 local journal = require "cipherscale.bulk.journal"
 local options = require "cipherscale.bulk.options"
 local progress = require "cipherscale.bulk.progress"
 local report = require "cipherscale.bulk.report"
-local state = require "cipherscale.bulk.state"
+local search = require "cipherscale.bulk.search"
 local text = require "cipherscale.bulk.text"
 
 local M = {}
 
--- Seconds: how old what a plan saw may be; how long an outcome may wait to be written, and to be
--- safe on the disk.
-local RECHECK, FLUSH_EVERY, SYNC_EVERY = 300, 0.02, 1
--- How often a change whose fate is unclear is read again and sent again.
-local UNCLEAR_ROUNDS = 3
--- The client itself said no: whatever is tried next would not be sent either.
-local NEVER_SENT = { refused = true, closed = true }
-local UNREACHABLE = { network = true, timeout = true, tls = true }
-local FATE_UNKNOWN = "its fate is unknown; it is not sent again by itself"
+-- Seconds: how old what a plan saw may be.
+local RECHECK = 300
 
-local Job = {}
-Job.__index = Job
-
-function Job:stop(reason, ...)
-  self.report.stopped = self.report.stopped or reason:format(...)
-end
-
--- A callback that raises ends the job; its error is raised again once everything has come to rest.
-function Job:call(name, callback, argument)
-  if not callback or self.raised then return nil end
-  local ok, value = pcall(callback, argument)
-  if ok then return value end
-  self.raised = { value = value }
-  self:stop("%s raised an error: %s", name, tostring(value))
-  return nil
-end
-
--- ---- The journal ----
-
-function Job:keep(ok, err)
-  if not ok then self:stop("%s", tostring(err)) end
-  return ok
-end
-
-function Job:write(record) return self:keep(self.book:append(record)) end
-
--- What is settled reaches the disk soon, not at once: whoever is missing from the journal is read
--- again when the job is resumed.
-function Job:write_soon(record)
-  self:write(record)
-  local now = core.now()
-  if now - self.synced >= SYNC_EVERY then
-    self.synced, self.flushed = now, now
-    self:keep(self.book:sync())
-  elseif now - self.flushed >= FLUSH_EVERY then
-    self.flushed = now
-    self:keep(self.book:flush())
-  end
-end
-
-local function delta_text(change)
-  local known = change.outcome
-  if not known then
-    known = ('"added":%s,"removed":%s'):format(
-      journal.ids(change.add), journal.ids(change.remove))
-    change.outcome = known
-  end
-  return known
-end
-
--- Notes a person's fate. `delta` is what was really sent.
-function Job:settle(person, fate, delta, err)
-  local record = '"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",'
-    .. delta_text(delta)
-  if err then
-    local is_record = type(err) == "table"
-    record = record .. "," .. journal.fields {
-      "error", tostring(err), "status", is_record and err.status or nil,
-      "code", is_record and err.code or nil, "attempts", is_record and err.attempts or nil,
-      "request_id", is_record and err.request_id or nil, n = 10,
-    }
-  end
-  self:write_soon(record)
-  local counts = self.report
-  counts:count(fate)
-  if fate == "failed" then
-    self.last_error, self.failed = err, self.failed + 1
-    self.unreachable = UNREACHABLE[err.kind] and self.unreachable + 1 or 0
-    local reason = guards.ask("stop", self.limits, self)
-    if reason then self:stop("%s", reason) end
-  else
-    self.unreachable = 0
-  end
-  if self.on_result then
-    self:call("on_result", self.on_result,
-      report.row(person, fate, delta, err and tostring(err) or nil))
-  end
-  if self.progress then self:call("on_progress", self.progress) end
-  return fate
-end
-
--- ---- One person ----
-
--- Whether what is held is still what the plan saw (and an earlier run left): "before", "after" when
--- it is what the plan wants, else "other".
-function Job:compare(person, held)
-  local base = state.apply(state.of(person.change.before), self.story.outcomes[person.n])
-  if state.equal(held, base) then return "before" end
-  if state.equal(held, state.target(person.change)) then return "after" end
-  return "other"
-end
-
-function Job:read(person)
-  return self.verb.read(self.client, person.user, self.story.header.by_id)
-end
-
--- Sends a change; where its fate is unclear, reads and sends only what is missing.
--- Gives the fate, what was sent, and the error.
-function Job:send(person, change)
-  local sent = change
-  for round = 1, UNCLEAR_ROUNDS do
-    local ok, err, done = self.verb.send(self.client, person.user, sent)
-    if ok then return round == 1 and "changed" or "verified", change end
-    if not err.ambiguous then return "failed", done or state.NOTHING, err end
-    if self.verb.once then return "in_doubt", state.NOTHING, err end
-    local held, problem = self:read(person)
-    if not held then return "failed", done or state.NOTHING, problem end
-    sent = state.missing(held, state.target(person.change), person.change)
-    if #sent.add + #sent.remove == 0 then return "verified", change end
-    if round == UNCLEAR_ROUNDS then return "failed", done or state.NOTHING, err end
-  end
-end
-
--- Whether a person is read before anything is sent.
-function Job:must_read()
-  if self.verb.once then return false end
-  if self.resuming then return true end
-  return self.recheck and os.time() - self.story.planned.at >= self.recheck
-end
-
--- What is to be sent to a person, or nil when that person is settled already.
-function Job:prepare(person)
-  if self.is_protected(person) then
-    return nil, self:settle(person, "withheld", state.NOTHING, "protected (protect)")
-  end
-  if self.verb.once and self.story.sending[person.n] then
-    return nil, self:settle(person, "in_doubt", state.NOTHING, FATE_UNKNOWN)
-  end
-  if not self:must_read() then return person.change end
-  local held, err = self:read(person)
-  if not held then return nil, self:fail(person, state.NOTHING, err) end
-  local as = self:compare(person, held)
-  if as == "before" then
-    return state.missing(held, state.target(person.change), person.change)
-  end
-  if as == "after" and self.resuming then
-    return nil, self:settle(person, "verified", person.change)
-  end
-  return nil, self:settle(person, "conflict", state.NOTHING,
-    "changed since the plan was made: holds " .. state.words(held, self.story.header))
-end
-
--- A failure that says more of the job than of the person leaves the person to the next run.
-function Job:fail(person, done, err)
-  if err.kind == "cancelled" then return nil end
-  if err.retry_after and (err.status == 429 or err.status == 503) then
-    self.report.resume_at = os.time() + math.ceil(err.retry_after)
-    self:stop("the service asked to wait until %s (Retry-After: %d s)",
-      text.time(self.report.resume_at), err.retry_after)
-    if state.nothing(done) then return nil end
-  end
-  return self:settle(person, "failed", done, err)
-end
-
--- Changes one person; gives the fate, or nil, err where nothing could be sent at all.
-function Job:change(person)
-  if self.report.stopped then return nil end
-  local change, fate = self:prepare(person)
-  if not change then return fate end
-  if self.verb.once then
-    local ok = self:write('"kind":"sending","person":' .. person.n)
-      and self:keep(self.book:sync())
-    if not ok then return nil end
-  end
-  local sent, err
-  fate, sent, err = self:send(person, change)
-  if fate == "failed" then
-    if NEVER_SENT[err.kind] and not self.any_sent then return nil, err end
-    return self:fail(person, sent, err)
-  end
-  self.any_sent = true
-  -- What an earlier run did to this person is part of what the job did.
-  if change ~= person.change and fate ~= "in_doubt" then sent = person.change end
-  return self:settle(person, fate, sent, err)
-end
-
--- ---- The canary ----
-
--- Changes one person and reads back: as planned, and nothing lost beside it?
-function Job:canary(person)
-  local verb, client = self.verb, self.client
-  local effective = verb.effective
-  local before, err
-  if effective then
-    before, err = effective(client, person.user)
-    if not before then return self:fail(person, state.NOTHING, err) end
-  end
-  local fate
-  fate, err = self:change(person)
-  if fate ~= "changed" and fate ~= "verified" then return nil, err end
-  local who = text.who(person)
-  local held, problem = self:read(person)
-  if not held then
-    self:stop("canary: %s cannot be read back: %s", who, tostring(problem))
-  elseif not state.equal(held, state.target(person.change)) then
-    self:stop("canary: %s is not as planned after the change: holds %s", who,
-      state.words(held, self.story.header))
-  elseif effective then
-    local after
-    after, problem = effective(client, person.user)
-    local lost = after and state.lost(before, after, person.change)
-    if not after then
-      self:stop("canary: %s cannot be read back: %s", who, tostring(problem))
-    elseif lost then
-      self:stop("canary: %s has lost %s, which the plan does not remove; does a direct role "
-        .. "replace inherited ones in this tenant?", who, state.words(lost, self.story.header))
+-- Whom the plan did not know to be protected yet: e-mails of people planned for by id are found.
+local function protection(job, given)
+  local ids, emails, known = {}, {}, {}
+  for _, name in ipairs(job.story.header.limits.protect or {}) do known[name] = true end
+  local find = search.new { client = job.client, tasks = job.tasks, verb = job.verb }
+  for _, list in ipairs { job.client.protect, job.limits.protect or {}, given } do
+    for _, name in ipairs(list) do
+      if not name:find("@", 1, true) then
+        ids[name] = true
+      else
+        emails[name:lower()] = true
+        if not known[name] then find:protect(name) end
+      end
     end
   end
-  return fate
+  local ok, err = find:run()
+  if not ok then return nil, err end
+  return function(person)
+    return ids[person.id] or find.protected[person.id]
+      or person.email and emails[person.email:lower()]
+  end
 end
-
--- ---- The whole ----
 
 -- Everybody who is still to be changed.
 function Job:open_people()
@@ -283,7 +88,10 @@ end
 -- The first change is made alone, also without a canary: a client that may not send at all shows
 -- it there.
 function Job:run(tasks)
-  self.people, self.scheduler = self:open_people(), tasks.scheduler
+  self.people, self.scheduler, self.tasks = self:open_people(), tasks.scheduler, tasks
+  local problem
+  self.is_protected, problem = protection(self, self.protect)
+  if not self.is_protected then return nil, problem end
   local first_done = false
   while not first_done do
     local person = self:next_person()
@@ -320,17 +128,6 @@ function Job:close(clean, nothing_sent)
   if outcome.journal then self:keep(self.book:close()) end
 end
 
-local function protection(client, story, limits)
-  local names = {}
-  for _, list in ipairs { client.protect, story.header.limits.protect or {}, limits.protect or {} } do
-    for _, name in ipairs(list) do names[name:lower()] = true end
-  end
-  if next(names) == nil then return function() return false end end
-  return function(person)
-    return names[person.user:lower()] or person.email and names[person.email:lower()]
-  end
-end
-
 -- What apply is given goes before what the plan was given.
 local function merged(...)
   local all = {}
@@ -355,7 +152,7 @@ local function run(client, verb, story, book, path, given, limits, outcome)
     on_result = given.on_result, should_stop = given.should_stop,
     max_duration = given.max_duration, resuming = story.opened ~= nil,
     with_canary = given.canary ~= false and not verb.once,
-    is_protected = protection(client, story, limits),
+    protect = given.protect or {},
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
     begun = now, synced = now, flushed = now,
   }, Job)
@@ -364,7 +161,7 @@ local function run(client, verb, story, book, path, given, limits, outcome)
   job.progress = given.on_progress and progress.new(given.on_progress, client, outcome)
   local opened = job:write(journal.fields {
     "kind", "open", "at", os.time(), "pid", core.journal.pid(),
-    "limits", journal.object(merged(limits, { protect = false })), n = 8,
+    "limits", journal.object(limits), n = 8,
   })
   if not opened or not job:keep(book:sync()) then
     if path then book:close() end
@@ -386,15 +183,27 @@ local function run(client, verb, story, book, path, given, limits, outcome)
   return outcome
 end
 
+-- The facts of the plan, with the administrators as they are now where the plan takes some away.
+local function facts_of(client, planned)
+  if (planned.admins_lost or 0) == 0 then return planned end
+  local admins, count = admins_of(client)
+  if not admins then return nil, count end
+  return merged(planned, {
+    admins = count, admins_left = count - (planned.admins - planned.admins_left),
+  })
+end
+
 local function begin(client, verb, story, book, path, given, outcome)
   local limits = merged(story.header.limits, story.opened and story.opened.limits or {},
     options.limits(given))
-  local sentences = guards.refusals(limits, story.planned)
-  if #sentences > 0 then
-    if path then book:close() end
-    return nil, refused(sentences)
+  local facts, err = facts_of(client, story.planned)
+  if facts then
+    local sentences = guards.refusals(limits, facts)
+    if #sentences == 0 then return run(client, verb, story, book, path, given, limits, outcome) end
+    err = refused(sentences)
   end
-  return run(client, verb, story, book, path, given, limits, outcome)
+  if path then book:close() end
+  return nil, err
 end
 
 --- Applies a plan for the first time.

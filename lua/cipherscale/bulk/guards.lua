@@ -23,14 +23,26 @@ local function touches(change, thing_matches)
   return false
 end
 
+-- A role is what it is; a group gives the roles that it has.
+local function gives(thing, kind)
+  if thing.type == kind then return true end
+  for _, given in ipairs(thing.gives or {}) do
+    if given == kind then return true end
+  end
+  return false
+end
+
+local function gives_owner(thing) return gives(thing, "OWNER") end
+
+--- Does a role, or a group, make its holders administrators?
+function M.is_admin(thing) return gives(thing, "ADMIN") or gives(thing, "OWNER") end
+
 M.list = {
   {
     option = "allow_owner", kind = "boolean", default = false,
     doc = "OWNER is neither given nor taken",
     withhold = function(allowed, _, change)
-      if allowed or not touches(change, function(thing) return thing.type == "OWNER" end) then
-        return nil
-      end
+      if allowed or not touches(change, gives_owner) then return nil end
       return "OWNER is neither given nor taken (allow_owner)"
     end,
   },
@@ -46,7 +58,7 @@ M.list = {
     option = "allow_empty", kind = "boolean", default = false,
     doc = "a job with nobody in it is a mistake",
     refuse = function(allowed, facts)
-      if allowed or facts.total > 0 then return nil end
+      if allowed or facts.undo or facts.total > 0 then return nil end
       return "nobody is named at all (allow_empty)"
     end,
   },
@@ -89,7 +101,7 @@ M.list = {
       local most = limit and share_of(limit, job.to_change)
         or math.max(25, math.floor(job.to_change / 10))
       if job.failed <= most then return nil end
-      return ("%s failed, more than max_failures = %d"):format(text.people(job.failed), most)
+      return ("%s failed, more than max_failures = %s"):format(text.people(job.failed), most)
     end,
   },
   {

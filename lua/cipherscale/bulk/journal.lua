@@ -10,7 +10,8 @@
 --   planned  the counts and what the guards must know; without it nothing is applied
 --   open     a run begins: process id, limits
 --   sending  a call that must not be repeated is about to be sent (synced before it is)
---   outcome  a person's fate, and the delta that was really sent
+--   unsent   it was not sent after all
+--   outcome  a person's fate, and the delta that was really sent; `unclear` when more may be done
 --   end      the run is over: why it stopped; `clean` when everything sent has its outcome
 
 local core = require "cipherscale.core"
@@ -34,6 +35,12 @@ function M.ids(things)
   return "[" .. table.concat(list, ",") .. "]"
 end
 
+-- JSON knows no infinity, which is how people say that there is no limit.
+local function number(value)
+  if value % 1 == 0 and math.abs(value) < 2^53 then return ("%d"):format(value) end
+  return ("%.17g"):format(math.max(-1e308, math.min(1e308, value)))
+end
+
 --- Fields as the inside of a JSON object: strings, numbers, booleans, lists of JSON texts, and
 --- tables { json = text } for what is JSON already. A nil value is left out.
 function M.fields(list)
@@ -46,7 +53,7 @@ function M.fields(list)
     elseif kind == "string" then
       value = quote(value)
     elseif kind == "number" then
-      value = value % 1 == 0 and ("%d"):format(value) or ("%.3f"):format(value)
+      value = number(value)
     elseif kind ~= "nil" then
       value = tostring(value)
     end
@@ -55,12 +62,23 @@ function M.fields(list)
   return table.concat(parts, ",")
 end
 
---- A flat table of strings, numbers and booleans as a JSON object, its names in order.
+--- A list of strings as what fields() takes.
+function M.strings(list)
+  local texts = {}
+  for n, value in ipairs(list) do texts[n] = quote(value) end
+  return texts
+end
+
+--- A table of strings, numbers, booleans and lists of strings as a JSON object, its names in
+--- order.
 function M.object(map)
   local names, list = {}, {}
   for name in pairs(map) do names[#names + 1] = name end
   table.sort(names)
-  for n, name in ipairs(names) do list[2 * n - 1], list[2 * n] = name, map[name] end
+  for n, name in ipairs(names) do
+    local value = map[name]
+    list[2 * n - 1], list[2 * n] = name, type(value) == "table" and M.strings(value) or value
+  end
   return { json = "{" .. M.fields(list) .. "}" }
 end
 
@@ -88,6 +106,13 @@ Memory.sync, Memory.close = Memory.flush, Memory.flush
 
 -- ---- Reading ----
 
+-- Raises what is caught in story(): the check of a record tells of damage, not of its meaning.
+local function read_json(text)
+  local value, problem = decode(text)
+  if type(value) ~= "table" then error(("a record cannot be read: %s"):format(problem), 0) end
+  return value
+end
+
 -- The list of things behind a list of ids.
 local function things_of(by_id, ids)
   local list = {}
@@ -99,7 +124,7 @@ end
 local function change_of(header, text)
   local change = header.changes[text]
   if not change then
-    local fields = decode("{" .. text .. "}")
+    local fields = read_json("{" .. text .. "}")
     change = {
       before = things_of(header.by_id, fields.before), add = things_of(header.by_id, fields.add),
       remove = things_of(header.by_id, fields.remove), text = text,
@@ -129,7 +154,7 @@ function M.person(header, line)
     change = change_of(header, sub(line, before, body_end(line))),
   }
   if rest ~= before then
-    local fields = decode("{" .. sub(line, at, before - 2) .. "}")
+    local fields = read_json("{" .. sub(line, at, before - 2) .. "}")
     person.user, person.email, person.cells = fields.user, fields.email, fields.cells
     person.withheld, person.unknown, person.again = fields.withheld, fields.unknown, fields.again
   end
@@ -146,7 +171,7 @@ function M.people(book, header)
 end
 
 local function read_header(line, path)
-  local header = line and find(line, '^{"record":1,"kind":"header"') and decode(line)
+  local header = line and find(line, '^{"record":1,"kind":"header"') and read_json(line)
   if not header then return nil, ("%s is no journal of this module"):format(path) end
   if header.format > M.FORMAT then
     return nil, ("%s was written by a newer version (%s, format %d); this one reads format %d")
@@ -164,7 +189,7 @@ end
 local function outcome_of(story, text)
   local outcome = story.alike[text]
   if not outcome then
-    outcome = decode("{" .. text .. "}")
+    outcome = read_json("{" .. text .. "}")
     outcome.add = things_of(story.header.by_id, outcome.added or {})
     outcome.remove = things_of(story.header.by_id, outcome.removed or {})
     if not outcome.error then story.alike[text] = outcome end
@@ -173,20 +198,28 @@ local function outcome_of(story, text)
 end
 
 local readers = {
-  planned = function(story, line) story.planned = decode(line) end,
+  planned = function(story, line) story.planned = read_json(line) end,
   open = function(story, line)
-    story.opened, story.ended = decode(line), nil
+    story.before = { opened = story.opened, ended = story.ended, unclean = story.unclean }
+    -- Whoever had no outcome when a run was killed stays in doubt.
+    story.unclean = story.unclean or story.opened and not (story.ended and story.ended.clean)
+    story.opened, story.ended = read_json(line), nil
     story.begun = story.begun or story.opened.at
   end,
   sending = function(story, line) story.sending[tonumber(match(line, '"person":(%d+)'))] = true end,
+  unsent = function(story, line) story.sending[tonumber(match(line, '"person":(%d+)'))] = nil end,
   outcome = function(story, line)
     local person, text = match(line, '^{"record":%d+,"kind":"outcome","person":(%d+),(.-)}$')
     text = text:gsub(',"check":"%x+"$', "")
-    story.outcomes[tonumber(person)] = outcome_of(story, text)
+    person = tonumber(person)
+    story.outcomes[person], story.sending[person] = outcome_of(story, text), nil
   end,
   ["end"] = function(story, line)
-    story.ended = decode(line)
-    if story.ended.nothing_sent then story.opened, story.ended = nil, nil end
+    story.ended = read_json(line)
+    if story.ended.nothing_sent then -- as if that run had not been
+      local before = story.before
+      story.opened, story.ended, story.unclean = before.opened, before.ended, before.unclean
+    end
   end,
 }
 
@@ -195,6 +228,14 @@ local readers = {
 --- @return table|nil story
 --- @return string|nil problem
 function M.story(book, path)
+  local ok, story, problem = pcall(M.read_story, book, path)
+  if ok then return story, problem end
+  return nil, type(story) == "string" and ("%s: %s"):format(path or "the journal", story)
+    or tostring(story)
+end
+
+--- The same, raising what cannot be read.
+function M.read_story(book, path)
   local next_line = book:records()
   local header, problem = read_header(next_line(), path)
   if not header then return nil, problem end
@@ -204,20 +245,27 @@ function M.story(book, path)
     local read = readers[kind]
     if read then read(story, line) end
   end
+  story.unclean = story.unclean or story.opened and not (story.ended and story.ended.clean)
   return story
 end
 
---- A sentence when the things that a journal names are not in a tenant, else nil.
+--- May the job have done more to a person than the journal knows?
+function M.in_doubt(story, n)
+  local outcome = story.outcomes[n]
+  if outcome then return outcome.unclear or outcome.fate == "in_doubt" end
+  return story.unclean or false
+end
+
+--- A sentence when nothing that a journal names is in a tenant, else nil. Some of it may have been
+--- deleted since.
 function M.stranger(story, known, path)
-  local here = {}
+  local here, first = {}, story.header.things[1]
   for _, thing in ipairs(known) do here[thing.id] = true end
   for _, thing in ipairs(story.header.things) do
-    if not here[thing.id] then
-      return ("%s belongs to another tenant: '%s' (%s) is not in this one"):format(
-        path, thing.label, thing.id)
-    end
+    if here[thing.id] then return nil end
   end
-  return nil
+  return first and ("%s belongs to another tenant: '%s' (%s) is not in this one"):format(
+    path, first.label, first.id)
 end
 
 -- ---- Files ----
@@ -232,7 +280,15 @@ M.failure = failure
 --- Where a journal goes: a name that ends in "/" is a folder in which a name is made from the time.
 function M.path(given)
   if sub(given, -1) ~= "/" then return given end
-  return given .. os.date("!%Y%m%dT%H%M%SZ") .. ".jsonl"
+  local stem, n = given .. os.date("!%Y%m%dT%H%M%SZ"), 1
+  local path = stem .. ".jsonl"
+  while true do
+    local file = io.open(path)
+    if not file then return path end
+    file:close()
+    n = n + 1
+    path = ("%s-%d.jsonl"):format(stem, n)
+  end
 end
 
 -- What an existing journal is, in words.
@@ -276,6 +332,13 @@ function M.open(path)
     return nil, failure(("%s is in use by another run%s"):format(path, by), { code = "locked" })
   end
   return nil, err
+end
+
+--- Opens a journal to which nobody writes meanwhile, be it in a place where nobody can.
+function M.at_rest(path)
+  local book, err = M.open(path)
+  if not book and err.code == "denied" then return M.read(path) end
+  return book, err
 end
 
 --- Opens a journal for reading alone.

@@ -5,6 +5,7 @@
 -- person in the order of the entries. Nothing is changed in the tenant. Of each person only a few
 -- bytes are kept meanwhile.
 
+local admins_of = require "cipherscale.bulk.admins"
 local core = require "cipherscale.core"
 local guards = require "cipherscale.bulk.guards"
 local journal = require "cipherscale.bulk.journal"
@@ -116,7 +117,7 @@ local function parse(making, line)
   number = tonumber(number)
   local found, again = making.search, number < 0
   number = math.abs(number)
-  local first = found.same_as[number] or number
+  local first = found:first_of(number, kind == "I")
   local person = {
     number = first, line = tonumber(place), again = again or first ~= number,
     name = core.decode(name), ask = making.asks[number] or making.ask,
@@ -196,40 +197,26 @@ end
 
 -- ---- Administrators ----
 
-local function is_admin(thing) return thing.type == "ADMIN" or thing.type == "OWNER" end
-
 -- Who administrates the tenant, where the job could change that: ids as keys.
 function Making:read_admins()
   local takes = self.verb.takes_admin
-  if not takes or not takes({ remove = self.catalogue:removable() }, is_admin) then return true end
-  local roles, err = self.client.roles:list()
-  self.reads = self.reads + 1
-  if not roles then return nil, err end
-  local admins, count = {}, 0
-  for _, role in ipairs(roles) do
-    if is_admin(role) then
-      local users
-      users, err = self.client.roles:users(role.id, { groups = true })
-      self.reads = self.reads + 1
-      if not users then return nil, err end
-      for _, user in ipairs(users) do
-        local active = not user.status or user.status:lower() ~= "deactivated"
-        if active and not admins[user.id] then admins[user.id], count = true, count + 1 end
-      end
-    end
+  if not takes or not takes({ remove = self.catalogue:removable() }, guards.is_admin) then
+    return true
   end
-  self.admins = admins
+  local admins, count, reads = admins_of(self.client)
+  if not admins then return nil, count end
+  self.reads, self.admins = self.reads + reads, admins
   self.facts.admins, self.facts.admins_lost, self.facts.admins_left = count, 0, count
   return true
 end
 
 function Making:count_admin(person, change)
   local facts, known = self.facts, self.admins[person.id]
-  if known and self.verb.takes_admin(change, is_admin) then
+  if known and self.verb.takes_admin(change, guards.is_admin) then
     facts.admins_lost, facts.admins_left = facts.admins_lost + 1, facts.admins_left - 1
-  elseif not known then
+  elseif not known and not self.search.inactive[person.number] then
     for _, thing in ipairs(change.add) do
-      if is_admin(thing) then
+      if guards.is_admin(thing) then
         facts.admins_left = facts.admins_left + 1
         return
       end
@@ -241,11 +228,11 @@ function Making:read_holders()
   for _, thing in ipairs(self.catalogue.things) do
     local lost = self.lost[thing.id]
     if lost and self.verb.holders then
-      local users, err = self.verb.holders(self.client, thing)
-      self.reads = self.reads + 1
-      if not users then return nil, err end
+      local holders, reads = self.verb.holders(self.client, thing)
+      if not holders then return nil, reads end
+      self.reads = self.reads + reads
       self.facts.losses[#self.facts.losses + 1] = {
-        label = thing.label, lost = lost, holders = #users,
+        label = thing.label, lost = lost, holders = holders,
       }
     end
   end
@@ -263,7 +250,8 @@ function Making:record_header()
   local concerned, list = self.catalogue:in_order(self.concerned), {}
   for n, thing in ipairs(concerned) do
     list[n] = "{" .. journal.fields {
-      "id", thing.id, "name", thing.name, "type", thing.type, "label", thing.label, n = 8,
+      "id", thing.id, "name", thing.name, "type", thing.type, "label", thing.label,
+      "gives", thing.gives and journal.strings(thing.gives), n = 10,
     } .. "}"
   end
   local columns
@@ -272,17 +260,14 @@ function Making:record_header()
     for n, name in ipairs(self.columns) do columns[n] = core.quote(name, true) end
   end
   local limits = options.limits(self.job)
-  if limits.protect then
-    local quoted = {}
-    for n, name in ipairs(limits.protect) do quoted[n] = core.quote(name, true) end
-    limits.protect = quoted
-  end
+  limits.protect = self.protected
   self:append(journal.fields {
     "kind", "header", "format", journal.FORMAT, "version", core.version, "verb", self.verb.name,
     "at", os.time(), "base_url", self.client.base_url, "asked", self:asked_text(),
     "by", os.getenv("USER") or os.getenv("LOGNAME"), "note", self.job.note,
     "undo_of", self.job.undo_of, "word", self.word,
-    "things", list, "columns", columns, "limits", journal.object(limits), n = 28,
+    "direct_roles", self.job.direct_roles,
+    "things", list, "columns", columns, "limits", journal.object(limits), n = 30,
   })
 end
 
@@ -368,8 +353,10 @@ end
 
 function Making:protection()
   local ids, emails = {}, {}
+  self.protected = {}
   for _, list in ipairs { self.client.protect, self.job.protect or {} } do
     for _, name in ipairs(list) do
+      self.protected[#self.protected + 1] = name
       if name:find("@", 1, true) then
         emails[name:lower()] = true
         self.search:protect(name)
@@ -427,7 +414,7 @@ function Making:run(tasks)
     self:record(person)
   end
   if self.failure then return nil, self.failure end
-  if #self.problems > 0 then return nil, unresolved(self.problems) end
+  if self.doomed or #self.problems > 0 then return nil, unresolved(self.problems) end
   ok, err = self:prove()
   if ok then ok, err = self:read_holders() end
   if not ok then return nil, err end

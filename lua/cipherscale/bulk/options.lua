@@ -92,7 +92,7 @@ M.apply = with_guards {
 }
 
 --- The options of undo.
-M.undo = with_guards { { "journal", "string" }, { "note", "string" }, { "on_unknown", "skip" } }
+M.undo = with_guards { { "journal", "string" }, { "note", "string" } }
 
 local function names_of(list, more)
   local names = {}

@@ -8,6 +8,9 @@ local nearest = require "cipherscale.bulk.nearest"
 
 local M = {}
 
+-- Far beyond what an address can be (RFC 5321, 4.5.3.1.3).
+local LONGEST_NAME = 1000
+
 --- Is it a function, or a table that can be called as one?
 function M.callable(value)
   if type(value) == "function" then return true end
@@ -63,6 +66,10 @@ end
 local function named(id, email)
   local name = id or email
   if name:find("%c") then return nil, nil, "control character in it" end
+  for part in name:gmatch("[^/\\]+") do
+    if part == "." or part == ".." then return nil, nil, "dot segment in it" end
+  end
+  if #name > LONGEST_NAME then return nil, nil, "too long for an id or an e-mail" end
   if not pcall(core.quote, name) then return nil, nil, "not valid UTF-8" end
   return id, email
 end
@@ -77,6 +84,12 @@ local function identify(entry)
   end
   if type(entry) ~= "table" then
     return nil, nil, ("string or table expected, got %s"):format(type(entry))
+  end
+  for _, name in ipairs { "id", "email" } do
+    local kind = type(entry[name])
+    if kind ~= "string" and kind ~= "nil" then
+      return nil, nil, ("%s: string expected, got %s"):format(name, kind)
+    end
   end
   local id, email = trimmed(entry.id), trimmed(entry.email)
   if id and id ~= "" then return named(id) end
@@ -104,7 +117,7 @@ local function own_wishes(entry, sides, side_problem)
         and side_problem(side, value)
       if problem then return nil, problem end
       wishes = wishes or {}
-      wishes[side] = value
+      wishes[side] = trimmed(value) or value
     end
   end
   if wishes and wishes.set ~= nil and next(wishes, next(wishes)) ~= nil then

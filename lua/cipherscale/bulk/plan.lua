@@ -96,7 +96,7 @@ function Plan:to_csv(path)
   return csv.write(path, { "line", "user", "email", "add", "remove", "before" }, function()
     local row = next_row()
     return row and {
-      row.line, row.user, row.email, table.concat(row.add, ", "), table.concat(row.remove, ", "),
+      row.line, row.user, row.email or "", table.concat(row.add, ", "), table.concat(row.remove, ", "),
       table.concat(row.before, ", "),
     }
   end)

@@ -15,7 +15,7 @@ local SHOWN_FAILURES = 20
 -- What a fate counts as. `in_doubt`: sent, but nobody knows whether it was done.
 local COUNTS = {
   changed = "changed", verified = "changed", failed = "failed", in_doubt = "failed",
-  conflict = "skipped", withheld = "skipped", unknown = "skipped",
+  conflict = "skipped", withheld = "skipped", unknown = "skipped", unchanged = "unchanged",
 }
 
 local Report = { __name = "cipherscale.report" }
@@ -166,7 +166,7 @@ local function problems(report)
       if #rows < SHOWN_FAILURES then
         rows[#rows + 1] = {
           ("%s %d"):format(report.header.word, row.line), text.who(row), row.fate,
-          text.clean(row.error),
+          text.short(row.error),
         }
       else
         more = more + 1

@@ -23,19 +23,23 @@ local function entry_of(person, wishes)
   }
 end
 
--- What the job did to a person: what its outcome says; the whole plan where it was killed before
--- it could say; nothing where the person's turn never came.
-local function done_to(person, story)
-  local outcome = story.outcomes[person.n]
-  if outcome then return outcome end
-  local in_doubt = story.opened and not (story.ended and story.ended.clean)
-  return in_doubt and person.change or state.NOTHING
+-- What the job did to a person. Whoever is in doubt is read: a state that is exactly the planned
+-- one is taken for the job's own work, any other for what the journal knows of.
+local function done_to(client, verb, story, person)
+  local known = story.outcomes[person.n] or state.NOTHING
+  if verb.once or not journal.in_doubt(story, person.n) then return known end
+  local held, err = verb.read(client, person.user, story.header.by_id)
+  if not held then
+    if err.status == 404 then return state.NOTHING end
+    error(err, 0)
+  end
+  return state.equal(held, state.target(person.change)) and person.change or known
 end
 
 --- The job that takes back what a journal says was done.
 --- @return table|nil job
 --- @return table|nil err
-function M.undo(story, book, verb, path, given)
+function M.undo(client, story, book, verb, path, given)
   if not verb.undo then
     return nil, journal.failure(("%s: '%s' cannot be undone"):format(path, verb.name))
   end
@@ -43,13 +47,17 @@ function M.undo(story, book, verb, path, given)
     return nil, journal.failure(path .. " was not applied, so there is nothing to undo")
   end
   local next_person = journal.people(book, story.header)
-  local job = { undo_of = path, note = story.header.note, on_unknown = "skip" }
+  -- What is direct was proved, or assumed, when the job was planned.
+  local job = {
+    undo_of = path, note = story.header.note, on_unknown = "skip",
+    direct_roles = verb.prove and "assume" or nil,
+  }
   for name, value in pairs(given) do job[name] = value end
   job.users = function()
     for person in next_person do
-      local done = done_to(person, story)
       local nobody = person.again or person.withheld or person.unknown or person.change.nothing
-      if not nobody and not state.nothing(done) then
+      local done = nobody and state.NOTHING or done_to(client, verb, story, person)
+      if not state.nothing(done) then
         local add, remove = ids(done.remove), ids(done.add)
         if #verb.sides == 0 then return { id = person.user }, person.line end
         return entry_of(person, { add = add, remove = remove }), person.line

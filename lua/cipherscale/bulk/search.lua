@@ -24,9 +24,9 @@ function M.new(scope)
     concerned = scope.concerned, holding_of = scope.holding_of,
     keys = core.seen(), missing = 0, missing_emails = 0, missing_protected = 0,
     rows = 0, reads = 0,
-    -- By number: the user's id and e-mail, what is held (or that it is mixed), the earlier number of the same person,
-    -- all ids where several users have the e-mail.
-    ids = {}, emails = {}, holdings = {}, mixed = {}, same_as = {}, several = {},
+    -- By number: the user's id and e-mail, what is held (or that it is mixed), whether the account
+    -- is deactivated, all ids where several users have the e-mail.
+    ids = {}, emails = {}, holdings = {}, mixed = {}, inactive = {}, several = {},
     known_emails = {}, protected = {}, wanted = {},
   }, Search)
 end
@@ -59,8 +59,19 @@ function Search:found_protected(user, email)
   self.protected[user.id] = true
 end
 
+-- What a page tells of the person with this number.
+function Search:note(number, user, held, mixed)
+  if not self.ids[number] then self.missing = self.missing - 1 end
+  self.ids[number], self.emails[number] = user.id, user.email
+  self.holdings[number], self.mixed[number] = held, mixed
+  self.inactive[number] = user.status and user.status:lower() == "deactivated" or nil
+end
+
 -- A user on a page.
 function Search:found(user)
+  if type(user) ~= "table" or type(user.id) ~= "string" then return end
+  user.email = type(user.email) == "string" and user.email or nil
+  user.status = type(user.status) == "string" and user.status or nil
   local email = user.email and user.email:lower()
   if email then
     if self.missing_emails > 0 then self.known_emails[#self.known_emails + 1] = user.email end
@@ -69,31 +80,31 @@ function Search:found(user)
   local named = self.keys:find("I" .. user.id)
   local addressed = email and self.keys:find("E" .. email)
   if not named and not addressed then return end
-  if addressed then
-    local other = self.ids[addressed]
-    if other and other ~= user.id then
-      local several = self.several[addressed] or { other }
-      several[#several + 1] = user.id
-      self.several[addressed] = several
-      return
-    elseif not other then
-      self.missing, self.missing_emails = self.missing - 1, self.missing_emails - 1
-    end
-    self.ids[addressed] = user.id
-  end
-  if named and not self.ids[named] then self.missing = self.missing - 1 end
-  if named then self.ids[named] = user.id end
-  -- Two entries that turn out to be one person are one: the first.
-  local number = named or addressed
-  if named and addressed then
-    number = math.min(named, addressed)
-    self.same_as[math.max(named, addressed)] = number
-    self.ids[number] = user.id
-  end
-  self.emails[number] = user.email
   local held, mixed = self.verb.shown(user, self.concerned)
-  self.mixed[number] = mixed
-  self.holdings[number] = held and self.holding_of(held)
+  held = held and self.holding_of(held)
+  if named then self:note(named, user, held, mixed) end
+  if not addressed then return end
+  local other = self.ids[addressed]
+  if other and other ~= user.id then
+    local several = self.several[addressed] or { other }
+    several[#several + 1] = user.id
+    self.several[addressed] = several
+    return
+  end
+  if not other then self.missing_emails = self.missing_emails - 1 end
+  self:note(addressed, user, held, mixed)
+end
+
+--- The number of the first entry for the same person: one may be named by id and by e-mail.
+function Search:first_of(number, by_id)
+  local id, email = self.ids[number], self.emails[number]
+  if not id or not email or self.several[number] then return number end
+  local other = by_id and self.keys:find("E" .. email:lower())
+    or not by_id and self.keys:find("I" .. id)
+  if other and self.ids[other] == id and not self.several[other] then
+    return math.min(number, other)
+  end
+  return number
 end
 
 -- Reads a page and takes note of its users; gives them, or nil.

@@ -51,6 +51,35 @@ function M.missing(held, target, change)
   return rest
 end
 
+--- Two deltas of one change together.
+function M.both(a, b)
+  local all = { add = {}, remove = {} }
+  for _, side in ipairs { "add", "remove" } do
+    local seen = {}
+    for _, delta in ipairs { a, b } do
+      for _, thing in ipairs(delta[side]) do
+        if not seen[thing.id] then
+          seen[thing.id] = true
+          all[side][#all[side] + 1] = thing
+        end
+      end
+    end
+  end
+  return all
+end
+
+--- The part of a planned change that has been made, as somebody who holds `held` shows.
+function M.made(held, change)
+  local made = { add = {}, remove = {} }
+  for _, thing in ipairs(change.add) do
+    if held[thing.id] then made.add[#made.add + 1] = thing end
+  end
+  for _, thing in ipairs(change.remove) do
+    if not held[thing.id] then made.remove[#made.remove + 1] = thing end
+  end
+  return made
+end
+
 --- What was held before and is not any more, although the change does not remove it; or nil.
 function M.lost(before, after, change)
   local removed, lost = M.of(change.remove), {}

@@ -8,6 +8,13 @@ local M = {}
 --- Control characters become question marks.
 function M.clean(text) return (tostring(text):gsub("%c", "?")) end
 
+--- The beginning of a long text.
+function M.short(text)
+  text = M.clean(text)
+  if #text <= 160 then return text end
+  return (text:sub(1, 157):gsub("[\192-\255]?[\128-\191]*$", "")) .. "…"
+end
+
 --- 1234567 → "1,234,567"
 function M.number(n)
   local digits, count = ("%d"):format(n), 1

@@ -42,6 +42,14 @@ local function known_names(things)
   return names
 end
 
+-- The types of the roles that a group gives; nil for a thing that is no group.
+local function role_types(roles)
+  if type(roles) ~= "table" then return nil end
+  local types = {}
+  for _, role in ipairs(roles) do types[#types + 1] = type(role) == "table" and role.type or nil end
+  return types
+end
+
 local Catalogue = {}
 Catalogue.__index = Catalogue
 
@@ -54,11 +62,13 @@ function M.catalogue(noun, things)
     local label_of = thing.label or label(things, thing)
     list[n] = {
       id = thing.id, name = thing.name, type = thing.type, label = label_of, order = n,
-      deleteable = thing.deleteable,
+      deleteable = thing.deleteable, gives = role_types(thing.roles), members = thing.users,
     }
     by_id[thing.id] = list[n]
   end
-  return setmetatable({ noun = noun, things = list, by_id = by_id, asks = {} }, Catalogue)
+  return setmetatable({
+    noun = noun, things = list, by_id = by_id, asks = {}, spellings = {},
+  }, Catalogue)
 end
 
 -- The one thing that a name means; or nil, what is wrong, and the candidates.
@@ -136,8 +146,8 @@ local function take_replacements(catalogue, ask, replace, problem)
   end
 end
 
--- "add\0AUDITOR\0…": the same wishes have the same key.
-local function key_of(given, sides)
+-- "add\0AUDITOR\0…": wishes that are spelled alike have the same key.
+local function spelling_of(given, sides)
   local words = {}
   for _, side in ipairs(sides) do
     local value = given[side]
@@ -159,6 +169,23 @@ local function key_of(given, sides)
   return table.concat(words, "\0")
 end
 
+-- Wishes that mean the same have the same key, however they are spelled.
+local function meaning_of(ask)
+  local function ids(list)
+    local sorted = {}
+    for n, thing in ipairs(list or {}) do sorted[n] = thing.id end
+    table.sort(sorted)
+    return table.concat(sorted, "\0")
+  end
+  local pairs_of = {}
+  for n, pair in ipairs(ask.replace) do pairs_of[n] = pair.from.id .. "\0" .. pair.into.id end
+  table.sort(pairs_of)
+  return table.concat({
+    ids(ask.add), ids(ask.remove), ask.set and "=" .. ids(ask.set) or "",
+    table.concat(pairs_of, "\0\0"),
+  }, "\n")
+end
+
 --- What `given` asks for: `add`, `remove` and `replace` are lists of things, `set` is nil or the
 --- list of exactly those that shall be held. The same wishes give the same object.
 --- @param given table { add =, remove =, set =, replace = } of names
@@ -166,21 +193,27 @@ end
 --- @param problem function is called with each message, name and candidates
 --- @return table ask
 function Catalogue:ask(given, sides, problem)
-  local key = key_of(given, sides)
-  local ask = self.asks[key]
-  if ask then return ask end
-  ask = { add = {}, remove = {}, replace = {}, side_of = {} }
+  local spelling, understood = spelling_of(given, sides), true
+  if self.spellings[spelling] then return self.spellings[spelling] end
+  local function complain(...)
+    understood = false
+    problem(...)
+  end
+  local ask = { add = {}, remove = {}, replace = {}, side_of = {} }
   for _, side in ipairs(sides) do
     local value = given[side]
     if value ~= nil and side == "replace" then
-      take_replacements(self, ask, value, problem)
+      take_replacements(self, ask, value, complain)
     elseif value ~= nil then
       local direction = side == "remove" and "remove" or "add"
-      take_side(self, ask, side, direction, names_of(self, value), problem)
+      take_side(self, ask, side, direction, names_of(self, value), complain)
     end
   end
   if given.set ~= nil then ask.set, ask.add = ask.add, {} end
-  self.asks[key] = ask
+  if not understood then return ask end -- and complain again the next time
+  local meaning = meaning_of(ask)
+  ask = self.asks[meaning] or ask
+  self.asks[meaning], self.spellings[spelling] = ask, ask
   return ask
 end
 

@@ -24,9 +24,20 @@ end
 local function held_among(things, concerned)
   local held = {}
   for _, thing in ipairs(things) do
-    if concerned[thing.id] then held[thing.id] = true end
+    local id = type(thing) == "table" and thing.id
+    if id and concerned[id] then held[id] = true end
   end
   return held
+end
+
+local function listed(value) return type(value) == "table" and value or nil end
+
+-- Does a change take administration away?
+local function takes_admin(change, is_admin)
+  for _, thing in ipairs(change.remove) do
+    if is_admin(thing) then return true end
+  end
+  return false
 end
 
 local function same_ids(a, b)
@@ -47,7 +58,9 @@ local function labels_by_id(things)
   return labels
 end
 
-local function status_of(user) return user.status and user.status:lower() or "" end
+local function status_of(user)
+  return type(user.status) == "string" and user.status:lower() or ""
+end
 
 -- A verb about the state of the account: one thing that is held or not, told by the status.
 local function account(row)
@@ -77,9 +90,9 @@ return {
     -- user has none of the roles in question, or no group that a role could come from. Else the
     -- second value says that there is something to be told apart.
     shown = function(user, concerned)
-      if not user.roles then return nil end
+      if not listed(user.roles) then return nil end
       local held = held_among(user.roles, concerned)
-      if next(held) == nil or user.groups and #user.groups == 0 then return held end
+      if next(held) == nil or listed(user.groups) and #user.groups == 0 then return held end
       return nil, true
     end,
     -- What one user holds, of the things concerned. `witnesses` collects those for `prove`.
@@ -122,15 +135,13 @@ return {
       end
       return client.users:update_roles(id, body, PATIENT)
     end,
-    -- Does the change take administration away from a user?
-    takes_admin = function(change, is_admin)
-      for _, thing in ipairs(change.remove) do
-        if is_admin(thing) then return true end
-      end
-      return false
+    takes_admin = takes_admin,
+    -- How many hold a thing in the tenant, and how many requests it takes to know.
+    holders = function(client, thing)
+      local users, err = client.roles:users(thing.id, { groups = true }, PATIENT)
+      if not users then return nil, err end
+      return #users, 1
     end,
-    -- How many hold a thing in the tenant.
-    holders = function(client, thing) return client.roles:users(thing.id, { groups = true }) end,
   },
   {
     name = "groups",
@@ -140,13 +151,15 @@ return {
     undo = "groups",
     list = function(client) return client.groups:list() end,
     shown = function(user, concerned)
-      return user.groups and held_among(user.groups, concerned)
+      return listed(user.groups) and held_among(user.groups, concerned)
     end,
     read = function(client, id, concerned)
       local user, err = client.users:get(id, PATIENT)
       if not user then return nil, err end
-      return held_among(user.groups or {}, concerned)
+      return held_among(listed(user.groups) or {}, concerned)
     end,
+    takes_admin = takes_admin,
+    holders = function(_, group) return listed(group.members) and #group.members or 0, 0 end,
     requests = function(change) return #change.add + #change.remove end,
     send = function(client, id, change)
       local done = { add = {}, remove = {} }
