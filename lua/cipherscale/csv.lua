@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- Reads and writes CSV as RFC 4180 has it, one record at a time; reads a path or an open file. Strict where a
--- guess could hit the wrong person (quotes, number of fields, encoding), generous where files from
--- spreadsheets differ (byte order mark, CRLF, the separator). A reader owns the file only if it
--- opened it. Nothing about users or the API enters here.
+-- Reads and writes CSV as RFC 4180 has it, one record at a time, from a path or an open file.
+-- Strict where a guess could hit the wrong person (quotes, number of fields, encoding), generous
+-- where files from spreadsheets differ (byte order mark, CRLF, the separator). A reader owns the
+-- file only if it opened it. Nothing about users or the API enters here.
 
 local M = {}
 

@@ -123,7 +123,8 @@ local function add_find(resource, name, field)
   local call = name .. ".find"
   --- The one item whose field (a user's e-mail, say) is `value`, whatever the case.
   function resource.find(self, value, options)
-    if self ~= resource then error("call it with a colon: " .. name .. ":find(" .. field .. ")", 2) end
+    if self ~= resource then error("call it with a colon: " .. name .. ":find(" .. field .. ")",
+      2) end
     if type(value) ~= "string" or value == "" then
       error(("bad argument #1 to 'find' (%s: non-empty string expected, got %s)")
         :format(field, value == "" and "an empty string" or type(value)), 2)

@@ -200,8 +200,10 @@ describe("the guard rails of a bulk job", function()
     it("stops at more than max_failures", function()
       start({ users = users(60) }, { max_in_flight = 2 })
       local made = plan { users = emails(60), add = { "AUDITOR" } }
-      tenant.server:misbehave { match = { method = "PATCH", path = "/u[2-5]/" }, fail = { status = 422 } }
-      local report = stopped(made, { max_failures = 3 }, "4 people failed, more than max_failures = 3")
+      tenant.server:misbehave { match = { method = "PATCH", path = "/u[2-5]/" },
+        fail = { status = 422 } }
+      local report = stopped(made, { max_failures = 3 },
+        "4 people failed, more than max_failures = 3")
       assert.is_true(report.failed >= 4 and report.failed <= 6)
       assert.is_true(report.pending > 30)
     end)
@@ -217,13 +219,11 @@ describe("the guard rails of a bulk job", function()
 
     it("stops when the service cannot be reached for ten people in a row", function()
       start({ users = users(60) }, { max_in_flight = 1, max_retries = 0 })
-      local made = plan { users = emails(60), add = { "AUDITOR" } }
       tenant.server:misbehave { match = { method = "PATCH" }, stall = { after = 1 } }
-      local report
       tenant.client:close()
       tenant.client = tenant.server:client { max_in_flight = 1, max_retries = 0, timeout = 0.02 }
-      made = plan { users = emails(60), add = { "AUDITOR" } }
-      report = stopped(made, { max_failures = 1000 },
+      local made = plan { users = emails(60), add = { "AUDITOR" } }
+      local report = stopped(made, { max_failures = 1000 },
         "the service could not be reached for 10 people in a row (max_unreachable): ")
       assert.equal(10, report.failed)
     end)
@@ -279,8 +279,8 @@ describe("the guard rails of a bulk job", function()
       }
       local made = plan { users = emails(20), add = { "AUDITOR" } }
       local report = assert(made:apply())
-      assert.equal("canary: u1@example.com has lost SUPPORT, which the plan does not remove; does a "
-        .. "direct role replace inherited ones in this tenant?", report.stopped)
+      assert.equal("canary: u1@example.com has lost SUPPORT, which the plan does not remove; does "
+        .. "a direct role replace inherited ones in this tenant?", report.stopped)
       assert.same({ 1, 19 }, { report.changed, report.pending })
       assert.equal(1, #patches())
     end)
@@ -306,7 +306,8 @@ describe("the guard rails of a bulk job", function()
     it("is the first who can be changed", function()
       start { users = users(5) }
       local made = plan { users = emails(5), add = { "AUDITOR" } }
-      tenant.server:misbehave { match = { method = "PATCH", path = "/u[12]/" }, fail = { status = 422 } }
+      tenant.server:misbehave { match = { method = "PATCH", path = "/u[12]/" },
+        fail = { status = 422 } }
       local report = assert(made:apply())
       assert.same({ 3, 2 }, { report.changed, report.failed })
     end)
@@ -316,7 +317,8 @@ describe("the guard rails of a bulk job", function()
     it("refuse the plan, unless they are assumed to be direct", function()
       start {
         groups = { { name = "Help", roles = { "SUPPORT" } } },
-        users = users(6, { { groups = { "Help" } }, { groups = { "Help" }, roles = { "SUPPORT" } } }),
+        users = users(6, { { groups = { "Help" } }, { groups = { "Help" },
+          roles = { "SUPPORT" } } }),
         assume = { role_flags = "ignored" },
       }
       local job = { users = emails(6), remove = { "SUPPORT" } }

@@ -24,7 +24,8 @@ describe("bulk text", function()
   end)
 
   it("aligns columns by letters, not by bytes", function()
-    assert.same({ "  Łódź  a", "  Bonn  b" }, text.columns { { "Łódź", "a" }, { "Bonn", "b" } })
+    assert.same({ "  Łódź  a", "  Bonn  b" }, text.columns { { "Łódź", "a" }, { "Bonn",
+      "b" } })
   end)
 end)
 

@@ -76,14 +76,15 @@ describe("a bulk job", function()
         users = { "u1" }, replace = { SUPPORT = "AUDITOR", AUDITOR = "BASIC" },
       }
       assert.is_nil(made)
-      assert.equal("role 'AUDITOR' shall come in place of 'SUPPORT', but the job names it elsewhere, "
-        .. "too", err.unresolved[1].message)
+      assert.equal("role 'AUDITOR' shall come in place of 'SUPPORT', but the job names it "
+        .. "elsewhere, too", err.unresolved[1].message)
     end)
 
     it("lets an entry ask for a change of its own in place of the job's", function()
       local made = plan {
         users = {
-          "u5", { id = "u1", remove = { "BILLING" } }, { email = "u2@example.com", set = { "BASIC" } },
+          "u5", { id = "u1", remove = { "BILLING" } }, { email = "u2@example.com",
+            set = { "BASIC" } },
           { id = "u3", replace = { AUDITOR = "BASIC" } }, { id = "u4", add = "AUDITOR; BILLING" },
         },
         add = { "SUPPORT" },
@@ -126,7 +127,8 @@ describe("a bulk job", function()
 
     it("skips unknown people where it is told to, and accounts for them", function()
       local made = plan {
-        users = { "u1", "nobody@example.com", "u2", "ghost" }, add = { "BASIC" }, on_unknown = "skip",
+        users = { "u1", "nobody@example.com", "u2", "ghost" }, add = { "BASIC" },
+          on_unknown = "skip",
       }
       assert.same({ 4, 2, 2 }, { made.total, made.to_change, #made.unknown })
       assert.equal("no user has the e-mail 'nobody@example.com'", made.unknown[1].reason:sub(1, 43))
@@ -136,7 +138,8 @@ describe("a bulk job", function()
     end)
 
     it("says that ids are expected where an e-mail was given for one", function()
-      local _, err = tenant.client.bulk:roles { users = { { id = "u1@example.com" } }, add = { "BASIC" } }
+      local _, err = tenant.client.bulk:roles { users = { { id = "u1@example.com" } },
+        add = { "BASIC" } }
       assert.equal("entry 1: no user has the id 'u1@example.com'; an e-mail goes into `email`",
         err.unresolved[1].message)
     end)
@@ -145,7 +148,8 @@ describe("a bulk job", function()
   describe("of groups", function()
     local function groups_of(id)
       local names = {}
-      for n, group in ipairs(assert(tenant.client.users:get(id)).groups) do names[n] = group.name end
+      local user = assert(tenant.client.users:get(id))
+      for n, group in ipairs(user.groups) do names[n] = group.name end
       table.sort(names)
       return table.concat(names, " ")
     end
@@ -153,7 +157,8 @@ describe("a bulk job", function()
     it("adds, removes and sets memberships, by the groups' names", function()
       start {
         groups = { "Red", "Green", "Blue" },
-        users = users(3, { { groups = { "Red" } }, { groups = { "Red", "Green" } }, { groups = { "Blue" } } }),
+        users = users(3, { { groups = { "Red" } }, { groups = { "Red", "Green" } },
+          { groups = { "Blue" } } }),
       }
       local made = assert(tenant.client.bulk:groups {
         users = { "u1", "u2@example.com", { id = "u3", set = { "Green", "Red" } } },
@@ -193,7 +198,8 @@ describe("a bulk job", function()
     end)
 
     it("never sends an invitation again whose fate is unknown", function()
-      start { users = users(3, { { status = "invited" }, { status = "invited" }, { status = "invited" } }) }
+      start { users = users(3, { { status = "invited" }, { status = "invited" },
+        { status = "invited" } }) }
       local made = assert(tenant.client.bulk:invite { users = emails(3) })
       tenant.server:misbehave { match = { method = "POST" }, lose = { times = 1, after = 1 } }
       local report = assert(made:apply())

@@ -82,7 +82,12 @@ function Job:next_person()
     self:stop("should_stop said so")
   end
   if self.report.stopped then return nil end
-  return self.people()
+  local ok, person = pcall(self.people)
+  if ok then return person end
+  -- A journal that cannot be written any more cannot be read either.
+  if type(person) ~= "table" or person.kind ~= "journal" then error(person, 0) end
+  self:stop("%s", tostring(person))
+  return nil
 end
 
 -- The first change is made alone, also without a canary: a client that may not send at all shows
@@ -97,7 +102,8 @@ function Job:run(tasks)
     local person = self:next_person()
     if not person then return true end
     local fate, err
-    if self.with_canary then fate, err = self:canary(person) else fate, err = self:change(person) end
+    if self.with_canary then fate, err = self:canary(person) else fate,
+      err = self:change(person) end
     if err then return nil, err end
     first_done = fate == "changed" or fate == "verified" or fate and not self.with_canary
   end
@@ -208,8 +214,9 @@ end
 
 --- Applies a plan for the first time.
 function M.plan(plan, given)
-  local book, path, err = plan.book, plan.journal, nil
+  local book, path = plan.book, plan.journal
   if path then
+    local err
     book, err = journal.open(path)
     if not book then return nil, err end
   end
@@ -222,10 +229,10 @@ function M.plan(plan, given)
       or "; make a new one, which takes up what is left")
   end
   plan.report = report.new(story, plan.book, path)
-  local outcome
-  outcome, err = begin(plan.client, plan.verb, story, book, path, given, plan.report)
-  if not outcome then plan.report = nil end
-  return outcome, err
+  local outcome, failure = begin(plan.client, plan.verb, story, book, path, given, plan.report)
+  if outcome then return outcome end
+  plan.report = nil
+  return nil, failure
 end
 
 --- Goes on with a job, or begins it.

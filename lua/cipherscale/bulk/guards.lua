@@ -39,7 +39,8 @@ function M.is_admin(thing) return gives(thing, "ADMIN") or gives(thing, "OWNER")
 
 M.list = {
   {
-    option = "allow_owner", kind = "boolean", default = false,
+    -- What a plan has withheld stays so, so this is for plans alone.
+    option = "allow_owner", kind = "boolean", default = false, of_plan = true,
     doc = "OWNER is neither given nor taken",
     withhold = function(allowed, _, change)
       if allowed or not touches(change, gives_owner) then return nil end
@@ -77,8 +78,8 @@ M.list = {
     refuse = function(limit, facts)
       for _, loss in ipairs(facts.losses) do
         if loss.holders >= 10 and loss.lost * 100 > loss.holders * limit then
-          return ("%s of the %s who hold %s lose it (%d%%), more than max_removal_percent = %s"):format(
-            text.number(loss.lost), text.number(loss.holders), text.clean(loss.label),
+          return ("%s of the %s who hold %s lose it (%d%%), more than max_removal_percent = %s")
+            :format(text.number(loss.lost), text.number(loss.holders), text.clean(loss.label),
             math.floor(loss.lost * 100 / loss.holders), limit)
         end
       end
@@ -89,7 +90,8 @@ M.list = {
     option = "min_admins", kind = "number", default = 2,
     doc = "active holders of ADMIN or OWNER that are left in the tenant",
     refuse = function(limit, facts)
-      if not facts.admins or facts.admins_lost == 0 or facts.admins_left >= limit then return nil end
+      if not facts.admins or facts.admins_lost == 0
+        or facts.admins_left >= limit then return nil end
       return ("%d of %d administrators would be left, fewer than min_admins = %s"):format(
         facts.admins_left, facts.admins, limit)
     end,

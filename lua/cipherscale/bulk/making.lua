@@ -103,6 +103,8 @@ function Making:take_entry(entry)
 end
 
 function Making:read_entries()
+  local problem = people.column_problem(self.columns)
+  if problem then self:problem(1, nil, nil, "%s", problem) end
   while true do
     local entry = self.next_entry()
     if not entry then return end
@@ -333,17 +335,19 @@ function Making:record(person)
   } .. "," .. change.text)
 end
 
-function Making:record_planned(elapsed)
+-- `seconds_each` is what a request takes, the others that are under way with it counted in.
+function Making:record_planned(seconds_each)
   local facts, losses = self.facts, {}
   for n, loss in ipairs(facts.losses) do losses[n] = journal.object(loss).json end
   local total = self.total + self.unknown
-  local rate = self.reads / math.max(elapsed, 1e-3)
+  local pace = core.pace(self.client)
   local canary = self.to_change > 0 and not self.verb.once and (self.verb.effective and 3 or 1) or 0
   self:append(journal.fields {
     "kind", "planned", "total", total, "to_change", self.to_change,
     "unchanged", self.total - self.to_change - self.withheld,
     "requests", self.requests + canary, "reads", self.reads,
-    "seconds", (self.requests + canary) / rate, "at", self.at,
+    "seconds", math.max((self.requests + canary) * seconds_each,
+      pace and self.requests / pace or 0), "at", self.at,
     "admins", facts.admins, "admins_lost", facts.admins_lost, "admins_left", facts.admins_left,
     "undo", facts.undo, "losses", losses, n = 26,
   })
@@ -382,6 +386,7 @@ function Making:run(tasks)
   local verb, client, begun = self.verb, self.client, core.now()
   local known, err = verb.list(client)
   if not known then return nil, err end
+  local seconds_each = (core.now() - begun) / tasks.scheduler.limit
   self.reads = 1
   self.catalogue = things.catalogue(verb.noun, known)
   self:resolve_job()
@@ -418,7 +423,7 @@ function Making:run(tasks)
   ok, err = self:prove()
   if ok then ok, err = self:read_holders() end
   if not ok then return nil, err end
-  self:record_planned(core.now() - begun)
+  self:record_planned(seconds_each)
   return self.book:sync()
 end
 

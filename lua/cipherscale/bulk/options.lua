@@ -72,9 +72,11 @@ local kinds = {
   assume = expected("\"assume\"", function(v) return v == "assume" end),
 }
 
-local function with_guards(options)
+local function with_guards(options, for_apply)
   for _, row in ipairs(guards.list) do
-    if row.option then options[#options + 1] = { row.option, row.kind } end
+    if row.option and not (for_apply and row.of_plan) then
+      options[#options + 1] = { row.option, row.kind }
+    end
   end
   return options
 end
@@ -86,10 +88,10 @@ M.job = with_guards {
 }
 
 --- The options of apply and resume.
-M.apply = with_guards {
+M.apply = with_guards({
   { "on_progress", "function" }, { "on_result", "function" }, { "should_stop", "function" },
   { "canary", "boolean" }, { "recheck", "age" }, { "max_duration", "number" },
-}
+}, true)
 
 --- The options of undo.
 M.undo = with_guards { { "journal", "string" }, { "note", "string" } }

@@ -110,20 +110,34 @@ local function own_wishes(entry, sides, side_problem)
   if type(entry) ~= "table" then return nil end
   local wishes
   for _, side in ipairs(ALL_SIDES) do
-    local value = entry[side]
+    local value = trimmed(entry[side]) or entry[side]
     if value ~= nil and value ~= "" then
       if not sides[side] then return nil, ("`%s` is not for this job"):format(side) end
       local problem = not (type(value) == "string" and side ~= "replace")
         and side_problem(side, value)
       if problem then return nil, problem end
       wishes = wishes or {}
-      wishes[side] = trimmed(value) or value
+      wishes[side] = value
     end
   end
   if wishes and wishes.set ~= nil and next(wishes, next(wishes)) ~= nil then
     return nil, "`set` says all; nothing else may stand beside it"
   end
   return wishes
+end
+
+--- A column that is probably meant to be an option of the job, and would be ignored; or nil.
+--- @return string|nil problem
+function M.column_problem(columns)
+  for _, column in ipairs(columns or {}) do
+    local name = column:lower():match("^%s*(.-)%s*$")
+    for _, known in ipairs { "id", "email", "add", "remove", "set", "replace" } do
+      if name == known and column ~= known then
+        return ("column '%s': is '%s' meant?"):format(column, known)
+      end
+    end
+  end
+  return nil
 end
 
 --- Iterates over the entries.

@@ -18,6 +18,22 @@ local SHOWN_KINDS, SHOWN_CHANGES, SHOWN_WITHHELD = 8, 10, 5
 local Plan = { __name = "cipherscale.plan" }
 Plan.__index = Plan
 
+local function labels(things)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = thing.label end
+  return list
+end
+
+-- One person as plans and reports show it.
+local function row_of(person)
+  local change = person.change
+  return {
+    user = person.user, email = person.email, line = person.line,
+    add = labels(change.add), remove = labels(change.remove), before = labels(change.before),
+    reason = person.withheld or person.unknown,
+  }
+end
+
 --- A plan from what its journal tells.
 --- @param verb table the row of the verb
 --- @param story table see journal.story
@@ -34,25 +50,9 @@ function M.new(client, verb, story, book, path)
   }, Plan)
   for person in journal.people(book, story.header) do
     local list = person.withheld and plan.withheld or person.unknown and plan.unknown
-    if list then list[#list + 1] = plan:row(person) end
+    if list then list[#list + 1] = row_of(person) end
   end
   return plan
-end
-
-local function labels(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.label end
-  return list
-end
-
---- One person as plans and reports show it.
-function Plan:row(person)
-  local change = person.change
-  return {
-    user = person.user, email = person.email, line = person.line,
-    add = labels(change.add), remove = labels(change.remove), before = labels(change.before),
-    reason = person.withheld or person.unknown,
-  }
 end
 
 --- The open journal, and what must be done with it afterwards.
@@ -84,7 +84,7 @@ function Plan:changes()
   local next_person = to_change(self)
   return function()
     local person = next_person()
-    return person and self:row(person)
+    return person and row_of(person)
   end
 end
 
@@ -96,7 +96,8 @@ function Plan:to_csv(path)
   return csv.write(path, { "line", "user", "email", "add", "remove", "before" }, function()
     local row = next_row()
     return row and {
-      row.line, row.user, row.email or "", table.concat(row.add, ", "), table.concat(row.remove, ", "),
+      row.line, row.user, row.email or "", table.concat(row.add, ", "), table.concat(row.remove,
+        ", "),
       table.concat(row.before, ", "),
     }
   end)
@@ -114,7 +115,8 @@ end
 
 --- Why the plan may not be applied, as sentences.
 --- @param limits? table the guards' options
-function Plan:refusals(limits) return guards.refusals(limits or self.header.limits, self.planned) end
+function Plan:refusals(limits) return guards.refusals(limits or self.header.limits,
+  self.planned) end
 
 -- The different changes with the number of people, the most frequent first; and the first people.
 local function summary(plan)

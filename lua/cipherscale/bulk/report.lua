@@ -122,31 +122,39 @@ local RESULT = { "user", "fate", "added", "removed", "error", "status", "attempt
 local IS_RESULT = {}
 for _, name in ipairs(RESULT) do IS_RESULT[name] = true end
 
+-- The columns of the input that are kept, by position, and the names of all columns. An input that
+-- is a report itself gets its results anew; names that clash otherwise are told apart.
+local function columns_of(header)
+  local input, own, names, taken = header.columns or { "line", "id", "email" }, {}, {}, {}
+  for _, name in ipairs(input) do taken[name] = true end
+  local is_report = taken.fate and taken.added and taken.removed
+  for n, name in ipairs(input) do
+    if not (is_report and IS_RESULT[name]) then own[#own + 1], names[#names + 1] = n, name end
+  end
+  for _, name in ipairs(RESULT) do
+    names[#names + 1] = taken[name] and not is_report and "job_" .. name or name
+  end
+  return own, names
+end
+
 --- Writes every entry with its fate to a CSV file: first the columns of the input, then user,
---- fate, added, removed, error, status, attempts and request_id. It can be planned from again.
+--- fate, added, removed, error, status, attempts and request_id ("job_status" where the input has
+--- a column "status"). It can be planned from again.
 --- @param only? string a fate: these rows alone, "failed" say
 --- @return boolean|nil ok
 --- @return string|nil problem
 function Report:to_csv(path, only)
-  local own, columns = {}, {}
-  for n, name in ipairs(self.header.columns or {}) do
-    if not IS_RESULT[name] then own[#own + 1], columns[#columns + 1] = n, name end
-  end
-  if not self.header.columns then columns = { "line", "id", "email" } end
-  for _, name in ipairs(RESULT) do columns[#columns + 1] = name end
+  local own, columns = columns_of(self.header)
   local next_row = self:rows()
   local function cells_of(row)
-    local cells = {}
-    if self.header.columns then
-      for n, at in ipairs(own) do cells[n] = row.cells[at] end
-    else
-      cells = { row.line, row.user or "", row.email or "" }
-    end
-    local result = {
+    local input, cells = row.cells or { row.line, row.user or "", row.email or "" }, {}
+    for n, at in ipairs(own) do cells[n] = input[at] end
+    for _, cell in ipairs {
       row.user or "", row.fate, table.concat(row.added, ", "), table.concat(row.removed, ", "),
       row.error or "", row.status or "", row.attempts or "", row.request_id or "",
-    }
-    for _, cell in ipairs(result) do cells[#cells + 1] = cell end
+    } do
+      cells[#cells + 1] = cell
+    end
     return cells
   end
   return csv.write(path, columns, function()
@@ -179,10 +187,12 @@ end
 local function verdict(report)
   if report.complete then return "Complete: everybody is as asked." end
   local open = {}
-  for _, pair in ipairs { { "failed", "failed" }, { "skipped", "skipped" }, { "pending", "not tried" } } do
-    local n = report[pair[1]]
-    if n > 0 then open[#open + 1] = ("%s %s"):format(text.number(n), pair[2]) end
+  local function count(n, words)
+    if n > 0 then open[#open + 1] = ("%s %s"):format(text.number(n), words) end
   end
+  count(report.failed, "failed")
+  count(report.skipped, "skipped")
+  count(report.pending, "not tried")
   local how = report.pending + report.failed == 0 and "Look at those skipped."
     or report.journal and ("Go on with client.bulk:resume %q."):format(report.journal)
     or "A new plan takes up what is left."

@@ -3,7 +3,13 @@
 -- Lines of text that are written once and read once, in order: in memory, or in a temporary file
 -- that has no name and so leaves nothing behind.
 
+local core = require "cipherscale.core"
+
 local M = {}
+
+local function fail(problem)
+  error(core.error { kind = "journal", message = "temporary file: " .. tostring(problem) }, 0)
+end
 
 local Spool = {}
 Spool.__index = Spool
@@ -13,7 +19,7 @@ function M.new(on_disk)
   local file, problem
   if on_disk then
     file, problem = io.tmpfile()
-    if not file then error("no temporary file: " .. tostring(problem), 0) end
+    if not file then fail(problem) end
   end
   return setmetatable({ file = file, count = 0 }, Spool)
 end
@@ -26,7 +32,7 @@ function Spool:add(line)
     return
   end
   local ok, problem = self.file:write(line, "\n")
-  if not ok then error("temporary file: " .. tostring(problem), 0) end
+  if not ok then fail(problem) end
 end
 
 --- Iterates over the lines, and forgets each as it is given.
@@ -34,7 +40,7 @@ function Spool:drain()
   local n = 0
   if self.file then
     local ok, problem = self.file:seek("set")
-    if not ok then error("temporary file: " .. tostring(problem), 0) end
+    if not ok then fail(problem) end
   end
   return function()
     n = n + 1

@@ -90,7 +90,7 @@ end
 
 -- The names of one side as a list. A CSV cell is one string: a name, or several with commas or
 -- semicolons between them.
-local function names_of(catalogue, value)
+local function names_of(catalogue, value, problem)
   if type(value) ~= "string" then return value end
   if #matches(catalogue.things, value) > 0 then return { value } end
   local names = {}
@@ -98,6 +98,7 @@ local function names_of(catalogue, value)
     name = name:match("^%s*(.-)%s*$")
     if name ~= "" then names[#names + 1] = name end
   end
+  if #names == 0 then problem(("%s '%s': no name in it"):format(catalogue.noun, value), value) end
   return names
 end
 
@@ -131,6 +132,9 @@ local function take_replacements(catalogue, ask, replace, problem)
   for _, from in ipairs(names) do
     local known = #froms.remove
     take_side(catalogue, froms, "replace", "remove", { from }, problem)
+    if catalogue:find(from) and not froms.remove[known + 1] then
+      problem(("%s '%s' is replaced twice"):format(catalogue.noun, from), from)
+    end
     local into, message, candidates = catalogue:find(replace[from])
     if not into then
       problem(message, replace[from], candidates)
@@ -206,7 +210,7 @@ function Catalogue:ask(given, sides, problem)
       take_replacements(self, ask, value, complain)
     elseif value ~= nil then
       local direction = side == "remove" and "remove" or "add"
-      take_side(self, ask, side, direction, names_of(self, value), complain)
+      take_side(self, ask, side, direction, names_of(self, value, complain), complain)
     end
   end
   if given.set ~= nil then ask.set, ask.add = ask.add, {} end
