@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
 -- `make demo`: the main job, on real input, over real HTTP. A thousand people from a CSV file get
--- a role, and are then read back one by one. The service is the sandbox, which this program starts
--- with the people of the same file; nothing leaves this machine.
+-- a role, and are then read back one by one. A second job is stopped in the middle, resumed from
+-- its journal, verified, and undone to exactly the state before. The service is the sandbox, which
+-- this program starts with the people of the same file; nothing leaves this machine.
 --
 -- With LIVE=1, CIPHERSCALE_API_KEY and CIPHERSCALE_BASE_URL it talks to that tenant instead, with
 -- a client that can only read: it plans for the first page of users, and changes nothing.
@@ -14,6 +15,8 @@ local PEOPLE = "examples/people.csv"
 local ROLE = "AUDITOR"
 -- Gives its members the role as a group does: they have it, but not directly.
 local AUDIT_GROUP = "Internal audit"
+-- So many people of the second job are begun before it is stopped.
+local STOP_AFTER = 400
 
 local function heading(text) print(("\n== %s"):format(text)) end
 
@@ -49,22 +52,10 @@ local function start_sandbox()
   return require("cipherscale.sandbox").start { users = users, groups = groups }
 end
 
--- Every user, page after page.
-local function every_user(client)
-  return coroutine.wrap(function()
-    local offset = 0
-    repeat
-      local page = assert(client.users:page { limit = 100, offset = offset })
-      for _, user in ipairs(page.data) do coroutine.yield(user) end
-      offset = offset + #page.data
-    until offset >= page.total
-  end)
-end
-
 -- The five operations ---------------------------------------------------------------------------
 
 local function find_user(client, fits)
-  for user in every_user(client) do
+  for user in client.users:each() do
     if fits(user) then return user end
   end
   error("nobody in the tenant fits")
@@ -110,20 +101,136 @@ local function call_each_operation(client)
   print(("add_to_group  %s is in: %s"):format(user.email, names(groups)))
 end
 
--- The bulk job ----------------------------------------------------------------------------------
+-- The main job ----------------------------------------------------------------------------------
 
--- Reads everybody's direct roles, many at once. Gives how many have the role, and who does not.
+-- Reads everybody's direct roles, many at once: their types by e-mail, "AUDITOR SUPPORT".
 local function read_back(client)
-  local holders, others = 0, {}
+  local held, count = {}, 0
   client:run(function(tasks)
     local function direct_roles(user) return client.users:roles(user.id, { rolesOnly = true }) end
-    for user, roles, err in tasks:map(every_user(client), direct_roles) do
-      local has = false
-      for _, role in ipairs(assert(roles, err)) do has = has or role.type == ROLE end
-      if has then holders = holders + 1 else others[#others + 1] = user.email end
+    for user, roles, err in tasks:map(client.users:each(), direct_roles) do
+      local types = {}
+      for n, role in ipairs(assert(roles, err)) do types[n] = role.type end
+      table.sort(types)
+      held[user.email], count = table.concat(types, " "), count + 1
     end
   end)
-  return holders, others
+  return held, count
+end
+
+local function apply(plan, options)
+  local bar = progress.new()
+  options.on_progress = bar
+  local report = assert(plan:apply(options))
+  bar:finish()
+  return report
+end
+
+local function main_job(client)
+  heading(("Everybody in %s becomes %s: the plan"):format(PEOPLE, ROLE))
+  local plan = assert(client.bulk:roles {
+    users = assert(cipherscale.csv(PEOPLE, { columns = { "email" } })),
+    add = { ROLE },
+    max_changes = 1000,  -- more than 500 must be meant
+  })
+  print(plan)
+
+  heading "Applying it"
+  local report = apply(plan, {})
+  print(report)
+
+  heading "Reading everybody back"
+  local holders, others = 0, {}
+  for email, types in pairs((read_back(client))) do
+    if types:find(ROLE, 1, true) then holders = holders + 1 else others[#others + 1] = email end
+  end
+  print(("  %d have it directly, %d do not"):format(holders, #others))
+  for _, email in ipairs(others) do print("  without it: " .. email) end
+
+  local right = report.complete and holders == plan.total and #others == 0
+  print(("\n%s: %d of %d people are %s, each read back"):format(
+    right and "OK" or "WRONG", holders, plan.total, ROLE))
+  return right
+end
+
+-- A job that is interrupted, resumed and undone -------------------------------------------------
+
+-- Says who holds something else than expected; gives how many.
+local function differences(held, expected)
+  local count = 0
+  for email, types in pairs(expected) do
+    if held[email] ~= types then
+      count = count + 1
+      print(("  %s: has '%s', not '%s'"):format(email, held[email] or "", types))
+    end
+  end
+  return count
+end
+
+local function interrupted_job(client, journal)
+  local before, count = read_back(client)
+
+  heading "Everybody becomes BILLING instead of AUDITOR, with a journal: the plan"
+  local plan = assert(client.bulk:roles {
+    users = assert(cipherscale.csv(PEOPLE, { columns = { "email" } })),
+    replace = { AUDITOR = "BILLING" },
+    journal = journal,
+    max_changes = 1000, max_removal_percent = 100,  -- everybody loses a role: that is meant
+  })
+  print(plan)
+  local wanted = {}
+  for email, types in pairs(before) do wanted[email] = types:gsub("AUDITOR", "BILLING") end
+
+  heading(("Applying it, but stopping after %d people, as Ctrl-C could"):format(STOP_AFTER))
+  local begun = 0
+  apply(plan, { should_stop = function()
+    begun = begun + 1
+    return begun > STOP_AFTER
+  end })
+  print "What the journal says:"
+  local stopped = assert(client.bulk:report(journal))
+  print(stopped)
+
+  heading "Resuming it"
+  local bar = progress.new()
+  local report = assert(client.bulk:resume(journal, { on_progress = bar }))
+  bar:finish()
+  print(report)
+
+  heading "Verifying it, and reading everybody back"
+  local unlike = assert(client.bulk:verify(journal))
+  print(("  verify: %d are not as planned"):format(#unlike))
+  local wrong = differences((read_back(client)), wanted)
+  print(("  read back: %d of %d hold what was asked for"):format(count - wrong, count))
+  local right = not stopped.complete and stopped.changed == STOP_AFTER and report.complete
+    and #unlike == 0 and wrong == 0
+
+  heading "Undoing it: the plan"
+  local undo = assert(client.bulk:undo(journal))
+  print(undo)
+
+  heading "Applying it"
+  report = apply(undo, {})
+  print(report)
+
+  heading "Reading everybody back"
+  local left = differences((read_back(client)), before)
+  print(("  %d of %d hold exactly what they held before"):format(count - left, count))
+  right = right and report.complete and left == 0
+  print(("\n%s: a job for %d people was stopped after %d, resumed, verified and undone"):format(
+    right and "OK" or "WRONG", plan.total, stopped.changed))
+  return right
+end
+
+-- Calls work with the path of a file that does not exist yet; removes it afterwards.
+local function with_temporary_path(work)
+  local name = os.tmpname()
+  local path = name .. ".jsonl"
+  local ok, value = pcall(work, path)
+  os.remove(name)
+  os.remove(path)
+  if not ok then error(value, 0) end
+  return value
 end
 
 local function demo()
@@ -134,27 +241,11 @@ local function demo()
   heading "The five operations, one call each"
   call_each_operation(client)
 
-  heading(("Everybody in %s becomes %s: the plan"):format(PEOPLE, ROLE))
-  local plan = assert(client.bulk:roles {
-    users = assert(cipherscale.csv(PEOPLE, { columns = { "email" } })),
-    add = { ROLE },
-  })
-  print(plan)
-
-  heading "Applying it"
-  local report = assert(plan:apply { on_progress = progress.new() })
-  print(report)
-
-  heading "Reading everybody back"
-  local holders, others = read_back(client)
-  print(("  %d have it directly, %d do not"):format(holders, #others))
-  for _, email in ipairs(others) do print("  without it: " .. email) end
-
+  local right = main_job(client) and with_temporary_path(function(journal)
+    return interrupted_job(client, journal)
+  end)
   client:close()
   server:stop()
-  local right = report.complete and holders == plan.total and #others == 0
-  print(("\n%s: %d of %d people are %s, each read back"):format(
-    right and "OK" or "WRONG", holders, plan.total, ROLE))
   return right
 end
 

@@ -39,8 +39,10 @@ describe("the demo", function()
     assert.truthy(output:find(text, 1, true), ("no '%s' in:\n%s"):format(text, output))
   end
 
-  it("ends well, with a verdict in one line", function()
-    assert.equal("OK: 1000 of 1000 people are AUDITOR, each read back", last_line(output))
+  it("ends well, with a verdict in one line for each of its two jobs", function()
+    has "\nOK: 1000 of 1000 people are AUDITOR, each read back\n"
+    assert.equal("OK: a job for 1000 people was stopped after 400, resumed, verified and undone",
+      last_line(output))
     assert.equal(0, status)
   end)
 
@@ -53,8 +55,31 @@ describe("the demo", function()
   end)
 
   it("shows the plan before it is applied, and the report after it", function()
-    has "\nPlan: + AUDITOR for 1,000 people\n  999 to change, 1 unchanged; 999 requests to send"
-    has "\nReport: + AUDITOR for 1,000 people\n  999 changed, 1 unchanged, 0 failed, 0 pending\n"
+    has "\nPlan: + AUDITOR for 1,000 people\n  999 to change, 1 unchanged; 1,002 requests to send"
+    has "\nReport: + AUDITOR for 1,000 people\n  999 changed, 1 unchanged, 0 failed, 0 skipped, "
+  end)
+
+  it("stops a job in the middle, and shows what its journal says", function()
+    has "\nPlan: AUDITOR -> BILLING for 1,000 people\n  1,000 to change, 0 unchanged; "
+    has "\nReport: AUDITOR -> BILLING for 1,000 people\n  400 changed, 0 unchanged, 0 failed, "
+    has "\n  stopped: should_stop said so\nNOT complete: 600 not tried. Go on with client.bulk:"
+  end)
+
+  it("resumes it to its end, verifies it and reads everybody back", function()
+    has "\nReport: AUDITOR -> BILLING for 1,000 people\n  1,000 changed, 0 unchanged, 0 failed, "
+    has "\n  verify: 0 are not as planned\n  read back: 1000 of 1000 hold what was asked for\n"
+  end)
+
+  it("undoes it to exactly the state before", function()
+    has "\nPlan: + AUDITOR - BILLING for 1,000 people\n  1,000 to change, 0 unchanged; "
+    has "\nReport: + AUDITOR - BILLING for 1,000 people\n  1,000 changed, 0 unchanged, 0 failed, "
+    has "\n  1000 of 1000 hold exactly what they held before\n"
+  end)
+
+  it("leaves no journal behind", function()
+    local path = output:match '\n[^\n]*client%.bulk:resume "([^"]+)"%.\n'
+    assert.is_nil(io.open(path))
+    assert.is_nil(io.open((path:gsub("%.jsonl$", ""))))
   end)
 
   it("shows its progress in plain lines where there is no terminal", function()
@@ -63,29 +88,55 @@ describe("the demo", function()
   end)
 
   describe("fails", function()
-    -- Answers some of the role changes itself, instead of the sandbox.
-    local function run_with_answer(code)
+    -- With a sandbox that misbehaves so, a Lua table as text.
+    local function run_with(misbehaviour)
       return run(nil, ([[
         local sandbox = require "cipherscale.sandbox"
         local start = sandbox.start
         function sandbox.start(config)
-          config.misbehave = { match = { method = "PATCH" }, fail = { every = 300, status = %d } }
+          config.misbehave = %s
           return start(config)
-        end]]):format(code))
+        end]]):format(misbehaviour))
+    end
+
+    -- Answers some of the role changes itself, instead of the service.
+    local function run_with_answers(code, which)
+      return run_with(('{ match = { method = "PATCH" }, fail = { status = %d, %s } }')
+        :format(code, which))
     end
 
     it("when people could not be changed", function()
-      local text, code = run_with_answer(422)
-      assert.truthy(text:find("\n  996 changed, 1 unchanged, 3 failed, 0 pending\n", 1, true))
+      local text, code = run_with_answers(422, "every = 300")
+      assert.truthy(text:find("\n  996 changed, 1 unchanged, 3 failed, 0 skipped, ", 1, true))
       assert.equal("WRONG: 997 of 1000 people are AUDITOR, each read back", last_line(text))
       assert.equal(1, code)
     end)
 
     it("when all went well by the answers, but reading back says otherwise", function()
-      local text, code = run_with_answer(200)
+      local text, code = run_with_answers(200, "every = 300")
       assert.truthy(text:find("\nComplete: everybody is as asked.\n", 1, true))
       assert.equal(3, select(2, text:gsub("\n  without it: [^\n]+@example", "")))
       assert.equal("WRONG: 997 of 1000 people are AUDITOR, each read back", last_line(text))
+      assert.equal(1, code)
+    end)
+
+    it("when some are not as planned after the resumed job", function()
+      -- A thousand changes were made before it, and 400 until it was stopped.
+      local text, code = run_with_answers(200, "after = 1500, times = 2")
+      assert.truthy(text:find("\n  verify: 2 are not as planned\n", 1, true))
+      assert.equal(2, select(2, text:gsub("@example%.%a+: has 'AUDITOR', not 'BILLING'\n", "")))
+      assert.truthy(text:find("\n  read back: 998 of 1000 hold what was asked for\n", 1, true))
+      assert.equal("WRONG: a job for 1000 people was stopped after 400, resumed, verified and "
+        .. "undone", last_line(text))
+      assert.equal(1, code)
+    end)
+
+    it("when somebody is not exactly as before after the undo", function()
+      local text, code = run_with [[{ match = { method = "PATCH" }, meddle = {
+        after = 2500, times = 1, user = "theo.ashdown@example.org", add = { "BASIC" } } }]]
+      assert.truthy(text:find("\n  theo.ashdown@example.org: has 'AUDITOR BASIC', not 'AUDITOR'\n"
+        .. "  999 of 1000 hold exactly what they held before\n", 1, true))
+      assert.equal("WRONG: ", last_line(text):sub(1, 7))
       assert.equal(1, code)
     end)
   end)
