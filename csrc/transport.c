@@ -81,26 +81,37 @@ static bool add_header(struct curl_slist **list, const char *line) {
   return true;
 }
 
+/* libcurl prints a User-Agent and an Accept-Encoding of its own twice for each request,
+   byte by byte; those of a list once. */
 static bool make_headers(struct curl_slist **list, const char *key_line,
-                         const char *content_type) {
-  return add_header(list, key_line) && add_header(list, "Accept: application/json") &&
-         add_header(list, content_type);
+                         const char *agent_line, const char *content_type) {
+  return add_header(list, key_line) && add_header(list, agent_line) &&
+         add_header(list, "Accept: application/json") &&
+         add_header(list, "Accept-Encoding: gzip") && add_header(list, content_type);
+}
+
+static bool make_line(struct cs_buffer *line, const char *name, const char *value) {
+  return cs_buffer_append_text(line, name) == CS_OK &&
+         cs_buffer_append_text(line, value) == CS_OK;
 }
 
 /* "Name:" without a value keeps libcurl from sending that header. It would send Expect
    with large bodies only, and a header that is looked through costs time on each call. */
-static bool make_all_headers(struct cs_transport *transport, const char *api_key) {
-  struct cs_buffer line;
-  cs_buffer_init(&line, 64 * 1024);
+static bool make_all_headers(struct cs_transport *transport,
+                             const struct cs_transport_settings *settings) {
+  static const char json[] = "Content-Type: application/json";
+  struct cs_buffer key, agent;
+  cs_buffer_init(&key, MAX_HEAD_BYTES);
+  cs_buffer_init(&agent, MAX_HEAD_BYTES);
   bool made =
-    cs_buffer_append_text(&line, "apikey: ") == CS_OK &&
-    cs_buffer_append_text(&line, api_key) == CS_OK &&
-    make_headers(&transport->without_body, line.data, "Content-Type:") &&
-    make_headers(&transport->with_body, line.data, "Content-Type: application/json") &&
-    make_headers(&transport->with_large_body, line.data,
-                 "Content-Type: application/json") &&
+    make_line(&key, "apikey: ", settings->api_key) &&
+    make_line(&agent, "User-Agent: ", settings->user_agent) &&
+    make_headers(&transport->without_body, key.data, agent.data, "Content-Type:") &&
+    make_headers(&transport->with_body, key.data, agent.data, json) &&
+    make_headers(&transport->with_large_body, key.data, agent.data, json) &&
     add_header(&transport->with_large_body, "Expect:");
-  cs_buffer_free(&line);
+  cs_buffer_free(&key);
+  cs_buffer_free(&agent);
   return made;
 }
 
@@ -139,15 +150,17 @@ struct cs_transport *cs_transport_new(const struct cs_transport_settings *settin
   transport->single_use = single_use(settings);
   /* See cs_receive_any; a proxy's answer to CONNECT does not pass there. */
   transport->guarded = curl_version_info(CURLVERSION_NOW)->version_num < 0x080100;
-  transport->single_handle = transport->guarded && may_use_proxy(settings);
+  bool proxied = may_use_proxy(settings);
+  transport->single_handle = transport->guarded && proxied;
   /* One that the environment gets later must not be used. */
-  if (transport->guarded && !transport->single_handle) copy->proxy = "";
+  if (transport->guarded && !proxied) copy->proxy = "";
+  if (!proxied) copy->user_agent = NULL; /* the service's is in the header lists */
   bool owned = own(&transport->owned[0], &copy->user_agent) &&
                own(&transport->owned[1], &copy->ca_file) &&
                own(&transport->owned[2], &copy->ca_path) &&
                own(&transport->owned[3], &copy->proxy) &&
                own(&transport->owned[4], &copy->no_proxy);
-  if (!owned || !make_all_headers(transport, settings->api_key)) {
+  if (!owned || !make_all_headers(transport, settings)) {
     cs_transport_free(transport);
     return NULL;
   }
@@ -215,7 +228,7 @@ static CURLcode set_policy(CURL *handle, const struct cs_transport_settings *set
   SET(CURLOPT_FORBID_REUSE, single_use(settings) ? 1L : 0L);
   SET(CURLOPT_ACCEPT_ENCODING, "gzip");
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  SET(CURLOPT_USERAGENT, settings->user_agent);
+  SET(CURLOPT_USERAGENT, settings->user_agent); /* for CONNECT only */
   SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(settings->connect_timeout));
   if (settings->ca_file) SET(CURLOPT_CAINFO, settings->ca_file);
   if (settings->ca_path) SET(CURLOPT_CAPATH, settings->ca_path);
