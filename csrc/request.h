@@ -98,7 +98,7 @@ struct cs_request {
   struct cs_failure failure;
 
   /* The engine's and the transport's. */
-  void *handle;
+  void *handle, *parsed_url;
   bool used;      /* the handle has served an attempt */
   int configured; /* verb and body that the handle is set up for; -1 at first */
   double configured_timeout;
