@@ -315,7 +315,8 @@ void cs_error_push(lua_State *L, const struct cs_request *request,
   describe_http(L, request, record);
   const char *path = cs_buffer_text(&request->url) + base_length;
   if (request->status == 404 && (strstr(path, "%40") || strchr(path, '@'))) {
-    lua_pushliteral(L, "an id is expected, not an e-mail: users:find(email) gives the user");
+    lua_pushliteral(L, "an id is expected, not an e-mail: "
+                       "users:find(email) gives the user");
     lua_setfield(L, record, "hint");
   }
 }

@@ -186,7 +186,7 @@ function Plan:__tostring()
     ("  %s to change, %s unchanged; %s to send (%s to plan), about %s"):format(
       text.number(self.to_change), text.number(self.unchanged),
       text.count(self.requests, "request", "requests"), text.number(self.reads),
-      text.duration(self.seconds)),
+      text.duration(math.max(self.seconds, 0.01))),
   }
   local function add(more)
     for _, line in ipairs(more) do lines[#lines + 1] = line end
