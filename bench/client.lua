@@ -6,6 +6,8 @@
 --   client.lua spawn|map BASE N IN_FLIGHT   PATCH roles, a task each, by tasks:spawn or :map
 --   client.lua bulk BASE IN_FLIGHT          adds AUDITOR to the people whose e-mail addresses
 --                                           are on standard input; prints two lines, plan, apply
+--   client.lua job BASE N IN_FLIGHT JOURNAL adds AUDITOR to N ids from a generator, with a journal
+--                                           (or - for none); prints plan, apply, both
 
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
@@ -84,9 +86,32 @@ function workloads.bulk()
   end)
 end
 
+function workloads.job(n, _, path)
+  local made, count = nil, 0
+  local function next_id()
+    count = count + 1
+    return count <= n and ("%08x-0000-4000-8000-00000000abcd"):format(count) or nil
+  end
+  if path == "-" then path = nil else os.remove(path) end
+  local function plan()
+    made = cipherscale.assert(client.bulk:roles {
+      users = next_id, add = { "AUDITOR" }, journal = path, max_changes = n,
+    })
+  end
+  local function apply()
+    local report = cipherscale.assert(made:apply { canary = false, recheck = false })
+    assert(report.complete, tostring(report))
+  end
+  measure(function()
+    measure(plan)
+    measure(apply)
+  end)
+  if path then os.remove(path) end
+end
+
 client = cipherscale.new {
   api_key = os.getenv("BENCH_KEY") or "bench-key-0123456789abcdef", base_url = base_url,
   max_in_flight = mode == "bulk" and first or second,
 }
-workloads[mode](first)
+workloads[mode](first, second, arg[5])
 client:close()

@@ -6,17 +6,18 @@
 --   run.lua [ROUNDS]         against nginx that answers constants, on a processor of its own
 --                            where there are two; one call after another also where both
 --                            share one, since waking the other may outweigh all the rest
+--   run.lua jobs [ROUNDS]    bulk jobs: apply against the bare loop, with a journal and without,
+--                            memory, reads of a plan
 --   run.lua bulk [USERS] [ROUNDS]
 --                            a bulk job against a fresh sandbox, and the bare loop with the
 --                            very requests that the sandbox noted, against a fresh one
 --   run.lua pace [CHANGES]   a job at a service's limit, see bench/pace.lua
 
+local measure = require "bench.measure"
 local server = require "spec.support.server"
 
-local BARE = "build/bench/bare"
-local CLIENT = (arg[-1] or "lua5.4") .. " bench/client.lua"
+local BARE, CLIENT, KEY = measure.BARE, measure.CLIENT, measure.KEY
 local PATCHES, GETS, IN_FLIGHT = 20000, 5000, 32
-local KEY = "bench-key-0123456789abcdef"
 
 local ROLE = '{"id":"5a0f7c52-0d11-4d8f-9a5e-3b1f0c6b7a%d0","createdAt":"2025-01-02T03:04:05.678Z",'
   .. '"updatedAt":"2025-06-07T08:09:10.111Z","name":"%s","description":"What it is for",'
@@ -27,78 +28,8 @@ location / {
   return 200 '[%s,%s]';
 }]]
 
-local function run(command, input)
-  command = ("BENCH_KEY=%s %s%s"):format(KEY, command, input and " < " .. input or "")
-  local pipe = assert(io.popen(command))
-  local results = {}
-  for line in pipe:lines() do
-    local wall, cpu, peak = line:match("([%d.]+) ([%d.]+) (%d+)$")
-    assert(peak, line)
-    results[#results + 1] = { wall = tonumber(wall), cpu = tonumber(cpu), peak = tonumber(peak) }
-  end
-  assert(pipe:close() and #results > 0, command .. " failed")
-  return results
-end
-
-local function median(list, field)
-  local values = {}
-  for i, result in ipairs(list) do values[i] = result[field] end
-  table.sort(values)
-  local middle = math.floor(#values / 2)
-  if #values % 2 == 1 then return values[middle + 1] end
-  return (values[middle] + values[middle + 1]) / 2
-end
-
-local function row(name, list, base)
-  local wall, cpu = median(list, "wall"), median(list, "cpu")
-  local lowest, highest = math.huge, 0
-  for _, result in ipairs(list) do
-    lowest, highest = math.min(lowest, result.wall), math.max(highest, result.wall)
-  end
-  print(("  %-28s %8.3f  %8.3f-%.3f  %5.2f  %8.3f  %5.2f  %7d"):format(name, wall, lowest,
-    highest, wall / median(base, "wall"), cpu, cpu / median(base, "cpu"),
-    median(list, "peak")))
-end
-
-local function heading(text)
-  print(text)
-  print(("  %-28s %8s  %14s  %5s  %8s  %5s  %7s"):format("median of the rounds", "wall, s",
-    "from-to", "ratio", "CPU, s", "ratio", "KiB"))
-end
-
--- Runs the commands by turns, one round more than is counted; their results by name.
-local function rounds_of(commands, rounds)
-  local results = {}
-  for _, entry in ipairs(commands) do results[entry[1]] = {} end
-  for round = 0, rounds do
-    for _, entry in ipairs(commands) do
-      local result = run(entry[2])[1]
-      if round > 0 then table.insert(results[entry[1]], result) end
-    end
-  end
-  return results
-end
-
-local function compare(text, commands, rounds)
-  local results = rounds_of(commands, rounds)
-  local base
-  for _, entry in ipairs(commands) do
-    local list = results[entry[1]]
-    local bare = entry[2]:find(BARE, 1, true)
-    if bare and (not base or median(list, "wall") < median(base, "wall")) then base = list end
-  end
-  heading(text)
-  for _, entry in ipairs(commands) do row(entry[1], results[entry[1]], base) end
-  print()
-end
-
-local function succeeds(command)
-  local result = os.execute(command .. " >/dev/null 2>&1")
-  return result == true or result == 0
-end
-
 local function bench(rounds)
-  local pinned = succeeds("taskset -c 0 true && taskset -c 1 true")
+  local pinned = measure.succeeds("taskset -c 0 true && taskset -c 1 true")
   local nginx = require("spec.support.nginx").start {
     block = BLOCK:format(ROLE:format(1, "Basic", "BASIC"), ROLE:format(2, "Auditor", "AUDITOR")),
     main = pinned and "worker_cpu_affinity 01;" or nil,
@@ -107,18 +38,19 @@ local function bench(rounds)
     local pin = pinned and ("taskset -c %d "):format(processor) or ""
     return table.concat({ pin .. program, mode, nginx.url, ... }, " ")
   end
-  compare(("%d PATCH, %d in flight (ratio to the faster bare loop)"):format(PATCHES, IN_FLIGHT), {
+  measure.compare(("%d PATCH, %d in flight (ratio to the faster bare loop)"):format(PATCHES,
+    IN_FLIGHT), {
     { "bare, multi_perform", on(1, BARE, "patch", PATCHES, IN_FLIGHT, "perform") },
     { "bare, multi_socket_action", on(1, BARE, "patch", PATCHES, IN_FLIGHT) },
     { "client, tasks:spawn", on(1, CLIENT, "spawn", PATCHES, IN_FLIGHT) },
     { "client, tasks:map", on(1, CLIENT, "map", PATCHES, IN_FLIGHT) },
   }, rounds)
-  compare(("%d GET, one after another"):format(GETS), {
+  measure.compare(("%d GET, one after another"):format(GETS), {
     { "bare, easy_perform", on(1, BARE, "get", GETS) },
     { "client", on(1, CLIENT, "get", GETS) },
   }, rounds)
   if pinned then
-    compare(("%d GET, one after another, one processor for both sides"):format(GETS), {
+    measure.compare(("%d GET, one after another, one processor for both sides"):format(GETS), {
       { "bare, easy_perform", on(0, BARE, "get", GETS) },
       { "client", on(0, CLIENT, "get", GETS) },
     }, rounds)
@@ -190,23 +122,23 @@ local function bulk_rounds(folder, users, rounds)
   local plans, applies, both, bare = {}, {}, {}, {}
   for round = 0, rounds do
     local parts = with_sandbox(folder, users, function(url)
-      return run(("%s bulk %s %d"):format(CLIENT, url, IN_FLIGHT), folder .. "/emails")
+      return measure.run(("%s bulk %s %d"):format(CLIENT, url, IN_FLIGHT), folder .. "/emails")
     end)
     assert(os.rename(folder .. "/requests", folder .. "/replay"))
     local replay = with_sandbox(folder, users, function(url)
-      return run(("%s replay %s %d"):format(BARE, url, IN_FLIGHT), folder .. "/replay")
+      return measure.run(("%s replay %s %d"):format(BARE, url, IN_FLIGHT), folder .. "/replay")
     end)
     if round > 0 then
       plans[round], applies[round], bare[round] = parts[1], parts[2], replay[1]
       both[round] = sum(parts[1], parts[2])
     end
   end
-  heading(("%d users become AUDITOR: %d requests to the sandbox, %d in flight"):format(users,
+  measure.heading(("%d users become AUDITOR: %d requests to the sandbox, %d in flight"):format(users,
     count_lines(folder .. "/replay"), IN_FLIGHT))
-  row("bare, the same requests", bare, bare)
-  row("client, plan and apply", both, bare)
-  row("  of it the plan", plans, bare)
-  row("  of it apply", applies, bare)
+  measure.row("bare, the same requests", bare, bare)
+  measure.row("client, plan and apply", both, bare)
+  measure.row("  of it the plan", plans, bare)
+  measure.row("  of it apply", applies, bare)
 end
 
 local function bulk(users, rounds)
@@ -225,6 +157,8 @@ end
 
 if arg[1] == "bulk" then
   bulk(tonumber(arg[2]) or 1000, tonumber(arg[3]) or 5)
+elseif arg[1] == "jobs" then
+  require "bench.jobs"(tonumber(arg[2]) or 5)
 elseif arg[1] == "pace" then
   dofile("bench/pace.lua")(tonumber(arg[2]) or 2000)
 else

@@ -52,6 +52,15 @@ static int seen_gc(lua_State *L) {
   return 0;
 }
 
+/* clear(): the set is empty, and its memory is given back now, since the collector does
+   not know how much that is. */
+static int seen_clear(lua_State *L) {
+  struct cs_seen *seen = check_seen(L);
+  cs_seen_free(seen);
+  cs_seen_init(seen);
+  return 0;
+}
+
 static int seen_tostring(lua_State *L) {
   lua_pushfstring(L, "%s (%I keys)", type_name, (lua_Integer)check_seen(L)->count);
   return 1;
@@ -65,8 +74,11 @@ int cs_seen_lua_new(lua_State *L) {
 }
 
 void cs_seen_lua_open(lua_State *L) {
-  static const luaL_Reg methods[] = {
-    {"add", seen_add}, {"find", seen_find}, {"count", seen_count}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"add", seen_add},
+                                     {"find", seen_find},
+                                     {"count", seen_count},
+                                     {"clear", seen_clear},
+                                     {NULL, NULL}};
   static const luaL_Reg metamethods[] = {
     {"__gc", seen_gc}, {"__tostring", seen_tostring}, {NULL, NULL}};
   (void)luaL_newmetatable(L, type_name);

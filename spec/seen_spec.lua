@@ -92,4 +92,13 @@ describe("a set of seen keys", function()
     ]]
     assert.is_true(most > 12 and most <= (memory.sanitized and 30 or 18), most)
   end)
+
+  it("can be cleared, and gives its memory back", function()
+    local seen = core.seen()
+    seen:add "a"
+    seen:clear()
+    assert.equal(0, seen:count())
+    assert.is_nil(seen:find "a")
+    assert.same({ 1, true }, { seen:add "b" })
+  end)
 end)

@@ -29,7 +29,12 @@ end
 local function make(client, verb, job)
   local book, path = making.make(client, verb, job)
   if not book then return nil, path end
-  local story = assert(journal.story(book, path))
+  local story, problem = journal.story(book, path)
+  if not story then
+    book:close()
+    if path then os.remove(path) end
+    return nil, journal.failure(problem)
+  end
   local made = plan.new(client, verb, story, book, path)
   if path then
     local ok, err = book:close()

@@ -4,7 +4,7 @@
 
 local guards = require "cipherscale.bulk.guards"
 
---- @return table|nil admins ids as keys
+--- @return table|nil admins id → "ADMIN" or "OWNER"
 --- @return number|table count how many, or the error
 --- @return number reads how many requests it took
 return function(client)
@@ -19,8 +19,9 @@ return function(client)
       reads = reads + 1
       for _, user in ipairs(users) do
         local status = type(user.status) == "string" and user.status:lower()
-        if status ~= "deactivated" and not admins[user.id] then
-          admins[user.id], count = true, count + 1
+        if status ~= "deactivated" then
+          if not admins[user.id] then count = count + 1 end
+          admins[user.id] = admins[user.id] == "OWNER" and "OWNER" or role.type
         end
       end
     end

@@ -71,23 +71,30 @@ function Job:hold_back()
   end
 end
 
+-- Why no more people may be begun, or nil.
+function Job:why_stop()
+  if self.max_duration and core.now() - self.begun >= self.max_duration then
+    return ("max_duration of %s is over"):format(text.duration(self.max_duration))
+  end
+  if self.should_stop and self:call("should_stop", self.should_stop) then
+    return "should_stop said so"
+  end
+  return nil
+end
+
 function Job:next_person()
   self:hold_back()
   if self.report.stopped then return nil end
-  if self.max_duration and core.now() - self.begun >= self.max_duration then
-    self:stop("max_duration of %s is over", text.duration(self.max_duration))
+  local ok, person = pcall(self.people)
+  if not ok then
+    -- A journal that cannot be written any more cannot be read either.
+    if type(person) ~= "table" or person.kind ~= "journal" then error(person, 0) end
+    self:stop("%s", tostring(person))
     return nil
   end
-  if self.should_stop and self:call("should_stop", self.should_stop) then
-    self:stop("should_stop said so")
-  end
-  if self.report.stopped then return nil end
-  local ok, person = pcall(self.people)
-  if ok then return person end
-  -- A journal that cannot be written any more cannot be read either.
-  if type(person) ~= "table" or person.kind ~= "journal" then error(person, 0) end
-  self:stop("%s", tostring(person))
-  return nil
+  local reason = person and self:why_stop()
+  if reason then self:stop("%s", reason) end
+  return not self.report.stopped and person or nil
 end
 
 -- The first change is made alone, also without a canary: a client that may not send at all shows
@@ -100,7 +107,7 @@ function Job:run(tasks)
   local first_done = false
   while not first_done do
     local person = self:next_person()
-    if not person then return true end
+    if not person then break end
     local fate, err
     if self.with_canary then fate, err = self:canary(person) else fate,
       err = self:change(person) end
@@ -119,6 +126,7 @@ function Job:run(tasks)
     end
   end
   for _ in tasks:map(next_person, change) do end
+  if self.closed and not self.any_sent then return nil, self.closed end
   return true
 end
 
@@ -221,6 +229,9 @@ function M.plan(plan, given)
     if not book then return nil, err end
   end
   local story, problem = journal.story(book, path)
+  if story and not journal.same(story.header, plan.header) then
+    story, problem = nil, path .. " holds another plan now"
+  end
   if not story or story.opened then
     if path then book:close() end
     if not story then return nil, journal.failure(problem) end
@@ -243,7 +254,7 @@ function M.resume(client, verb, story, book, path, given)
     book:close()
     return outcome
   end
-  outcome:retry()
+  outcome:go_on()
   return begin(client, verb, story, book, path, given, outcome)
 end
 

@@ -41,15 +41,15 @@ M.list = {
   {
     -- What a plan has withheld stays so, so this is for plans alone.
     option = "allow_owner", kind = "boolean", default = false, of_plan = true,
-    doc = "OWNER is neither given nor taken",
-    withhold = function(allowed, _, change)
-      if allowed or not touches(change, gives_owner) then return nil end
+    -- OWNER is neither given nor taken.
+    withhold = function(allowed, person, change)
+      if allowed or not person.is_owner and not touches(change, gives_owner) then return nil end
       return "OWNER is neither given nor taken (allow_owner)"
     end,
   },
   {
     option = "protect", kind = "list", default = {},
-    doc = "people, by id or e-mail, whom no job changes",
+    -- People, by id or e-mail, whom no job changes.
     withhold = function(_, person, _, protected)
       if protected(person) then return "protected (protect)" end
       return nil
@@ -57,7 +57,7 @@ M.list = {
   },
   {
     option = "allow_empty", kind = "boolean", default = false,
-    doc = "a job with nobody in it is a mistake",
+    -- A job with nobody in it is a mistake.
     refuse = function(allowed, facts)
       if allowed or facts.undo or facts.total > 0 then return nil end
       return "nobody is named at all (allow_empty)"
@@ -65,7 +65,7 @@ M.list = {
   },
   {
     option = "max_changes", kind = "share", default = 500,
-    doc = "people changed at most; a number, or a share of those named: \"10%\"",
+    -- People changed at most; a number, or a share of those named: "10%".
     refuse = function(limit, facts)
       if facts.to_change <= share_of(limit, facts.total) then return nil end
       return ("%s to change, more than max_changes = %s"):format(
@@ -74,10 +74,14 @@ M.list = {
   },
   {
     option = "max_removal_percent", kind = "number", default = 20,
-    doc = "share of those who hold a role in the tenant that may lose it, from 10 holders on",
+    -- Share of those who hold a role in the tenant that may lose it, from 10 holders on.
     refuse = function(limit, facts)
       for _, loss in ipairs(facts.losses) do
-        if loss.holders >= 10 and loss.lost * 100 > loss.holders * limit then
+        if loss.unknown and limit < 100 then
+          return ("how many hold %s is not known, for max_removal_percent = %s: %s"):format(
+            text.clean(loss.label), limit, loss.unknown)
+        end
+        if not loss.unknown and loss.holders >= 10 and loss.lost * 100 > loss.holders * limit then
           return ("%s of the %s who hold %s lose it (%d%%), more than max_removal_percent = %s")
             :format(text.number(loss.lost), text.number(loss.holders), text.clean(loss.label),
             math.floor(loss.lost * 100 / loss.holders), limit)
@@ -88,7 +92,7 @@ M.list = {
   },
   {
     option = "min_admins", kind = "number", default = 2,
-    doc = "active holders of ADMIN or OWNER that are left in the tenant",
+    -- Active holders of ADMIN or OWNER that are left in the tenant.
     refuse = function(limit, facts)
       if not facts.admins or facts.admins_lost == 0
         or facts.admins_left >= limit then return nil end
@@ -98,7 +102,7 @@ M.list = {
   },
   {
     option = "max_failures", kind = "share", default = nil,
-    doc = "failed people at which the job stops; 25 or 10% of the changes, whichever is more",
+    -- Failed people at which the job stops; 25 or 10% of the changes, whichever is more.
     stop = function(limit, job)
       local most = limit and share_of(limit, job.to_change)
         or math.max(25, math.floor(job.to_change / 10))
@@ -108,7 +112,7 @@ M.list = {
   },
   {
     option = "max_unreachable", kind = "number", default = 10,
-    doc = "people in a row whom the service could not be reached for",
+    -- People in a row whom the service could not be reached for.
     stop = function(limit, job)
       if job.unreachable < limit then return nil end
       return ("the service could not be reached for %d people in a row (max_unreachable): %s")
@@ -120,7 +124,9 @@ M.list = {
     stop = function(_, job)
       local status = job.last_error and job.last_error.status
       if status ~= 401 and status ~= 403 then return nil end
-      return "the service refuses the key or the change: " .. tostring(job.last_error)
+      return ("the service refuses the key, or this change: %s%s"):format(tostring(job.last_error),
+        status == 403 and (" (to leave this person out: protect = { %q })"):format(job.last_user)
+          or "")
     end,
   },
 }

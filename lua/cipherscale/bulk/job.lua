@@ -46,14 +46,14 @@ end
 function Job:write(record) return self:keep(self.book:append(record)) end
 
 -- What is settled reaches the disk soon, not at once: whoever is missing from the journal is read
--- again when the job is resumed.
+-- again when the job is resumed. Where that tells nothing, the kernel at least gets it at once.
 function Job:write_soon(record)
   self:write(record)
   local now = core.now()
   if now - self.synced >= SYNC_EVERY then
     self.synced, self.flushed = now, now
     self:keep(self.book:sync())
-  elseif now - self.flushed >= FLUSH_EVERY then
+  elseif self.verb.once or now - self.flushed >= FLUSH_EVERY then
     self.flushed = now
     self:keep(self.book:flush())
   end
@@ -83,9 +83,11 @@ function Job:settle(person, fate, delta, err, unclear)
     }
   end
   self:write_soon(record)
-  self.report:count(fate)
-  if fate == "failed" or fate == "in_doubt" then
-    self.last_error, self.failed = err, self.failed + 1
+  local earlier = self.story.outcomes[person.n]
+  self.report:count(fate, earlier and earlier.fate)
+  -- What an earlier run left in doubt says nothing of this one.
+  if fate == "failed" or fate == "in_doubt" and err ~= FATE_UNKNOWN then
+    self.last_error, self.last_user, self.failed = err, person.user, self.failed + 1
     self.unreachable = UNREACHABLE[err.kind] and self.unreachable + 1 or 0
     local reason = guards.ask("stop", self.limits, self)
     if reason then self:stop("%s", reason) end
@@ -182,9 +184,9 @@ end
 function Job:fail(person, done, err, unclear)
   local of_job = err.kind == "cancelled"
   if err.kind == "closed" then
-    of_job = true
+    of_job, self.closed = true, err
     self:stop("the client was closed")
-  elseif err.retry_after and (err.status == 429 or err.status == 503) then
+  elseif err.retry_after and (err.status == 429 or err.status == 503 or err.kind == "refused") then
     of_job = true
     self.report.resume_at = os.time() + math.ceil(err.retry_after)
     self:stop("the service asked to wait until %s (Retry-After: %d s)",
@@ -209,7 +211,9 @@ function Job:change(person)
   end
   local fate, done, err, unclear = self:send(person, change)
   if fate == "failed" then
-    if NEVER_SENT[err.kind] and not self.any_sent then return nil, err end
+    if NEVER_SENT[err.kind] and not err.retry_after and not self.any_sent then
+      return nil, err
+    end
     return self:fail(person, done, err, unclear)
   end
   self.any_sent = true

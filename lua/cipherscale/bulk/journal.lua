@@ -161,6 +161,9 @@ function M.person(header, line)
   return person
 end
 
+--- Are two headers of one plan?
+function M.same(a, b) return a.at == b.at and a.verb == b.verb and a.asked == b.asked end
+
 --- Iterates over the people of a plan, in the order of its entries.
 function M.people(book, header)
   local next_line = book:records(2)

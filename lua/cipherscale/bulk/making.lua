@@ -212,33 +212,26 @@ function Making:read_admins()
   return true
 end
 
+-- Those who become administrators do not count: each of these changes can fail.
 function Making:count_admin(person, change)
-  local facts, known = self.facts, self.admins[person.id]
-  if known and self.verb.takes_admin(change, guards.is_admin) then
+  if self.admins[person.id] and self.verb.takes_admin(change, guards.is_admin) then
+    local facts = self.facts
     facts.admins_lost, facts.admins_left = facts.admins_lost + 1, facts.admins_left - 1
-  elseif not known and not self.search.inactive[person.number] then
-    for _, thing in ipairs(change.add) do
-      if guards.is_admin(thing) then
-        facts.admins_left = facts.admins_left + 1
-        return
-      end
-    end
   end
 end
 
 function Making:read_holders()
   for _, thing in ipairs(self.catalogue.things) do
     local lost = self.lost[thing.id]
-    if lost and self.verb.holders then
+    if lost and self.verb.holders and not self.facts.undo then
       local holders, reads = self.verb.holders(self.client, thing)
-      if not holders then return nil, reads end
-      self.reads = self.reads + reads
+      self.reads = self.reads + (holders and reads or 1)
       self.facts.losses[#self.facts.losses + 1] = {
-        label = thing.label, lost = lost, holders = holders,
+        label = thing.label, lost = lost, holders = holders or 0,
+        unknown = not holders and tostring(reads) or nil,
       }
     end
   end
-  return true
 end
 
 -- ---- Records ----
@@ -316,8 +309,9 @@ function Making:record(person)
     return
   end
   local change = change_of(person.holding, person.ask)
+  person.is_owner = self.verb.fixed and self.admins and self.admins[person.id] == "OWNER"
   local withheld = not change.nothing and not self.job.checking
-    and guards.ask("withhold", self.limits, person, change, self.is_protected) or nil
+    and guards.ask("withhold", self.job, person, change, self.is_protected) or nil
   self.total = self.total + 1
   if withheld then
     self.withheld = self.withheld + 1
@@ -349,7 +343,8 @@ function Making:record_planned(seconds_each)
     "seconds", math.max((self.requests + canary) * seconds_each,
       pace and self.requests / pace or 0), "at", self.at,
     "admins", facts.admins, "admins_lost", facts.admins_lost, "admins_left", facts.admins_left,
-    "undo", facts.undo, "losses", losses, n = 26,
+    "undo", facts.undo, "losses", losses,
+    "unprotected", journal.strings(self.search:unprotected()), n = 28,
   })
 end
 
@@ -359,7 +354,8 @@ function Making:protection()
   local ids, emails = {}, {}
   self.protected = {}
   for _, list in ipairs { self.client.protect, self.job.protect or {} } do
-    for _, name in ipairs(list) do
+    for _, given in ipairs(list) do
+      local name = given:match("^%s*(.-)%s*$")
       self.protected[#self.protected + 1] = name
       if name:find("@", 1, true) then
         emails[name:lower()] = true
@@ -421,8 +417,8 @@ function Making:run(tasks)
   if self.failure then return nil, self.failure end
   if self.doomed or #self.problems > 0 then return nil, unresolved(self.problems) end
   ok, err = self:prove()
-  if ok then ok, err = self:read_holders() end
   if not ok then return nil, err end
+  self:read_holders()
   self:record_planned(seconds_each)
   return self.book:sync()
 end
@@ -439,7 +435,7 @@ function M.make(client, verb, job)
   for _, side in ipairs(verb.sides) do sides[side] = true end
   local next_entry, word, columns = people.each(job.users, sides, options.side_problem)
   local making = setmetatable({
-    client = client, verb = verb, job = job, book = book, limits = job, at = os.time(),
+    client = client, verb = verb, job = job, book = book, at = os.time(),
     next_entry = next_entry, word = word, columns = columns, entries = spool.new(path ~= nil),
     nothing_is_fine = job.undo_of ~= nil or job.checking,
     asks = {}, holdings = {}, problems = {}, lost = {}, compared = 0,
@@ -449,6 +445,7 @@ function M.make(client, verb, job)
   }, Making)
   local ok, made, problem = pcall(client.run, client, function(tasks) return making:run(tasks) end)
   making.entries:close()
+  if making.search then making.search.keys:clear() end
   if ok and made then return book, path end
   book:close()
   if path then os.remove(path) end

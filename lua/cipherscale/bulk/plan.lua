@@ -18,19 +18,13 @@ local SHOWN_KINDS, SHOWN_CHANGES, SHOWN_WITHHELD = 8, 10, 5
 local Plan = { __name = "cipherscale.plan" }
 Plan.__index = Plan
 
-local function labels(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.label end
-  return list
-end
-
 -- One person as plans and reports show it.
 local function row_of(person)
   local change = person.change
   return {
     user = person.user, email = person.email, line = person.line,
-    add = labels(change.add), remove = labels(change.remove), before = labels(change.before),
-    reason = person.withheld or person.unknown,
+    add = text.label_list(change.add), remove = text.label_list(change.remove),
+    before = text.label_list(change.before), reason = person.withheld or person.unknown,
   }
 end
 
@@ -110,13 +104,19 @@ end
 function Plan:apply(given)
   local problem = given ~= nil and options.problem(given, options.apply)
   if problem then error("plan.apply: " .. problem, 2) end
-  return apply.plan(self, given or {})
+  local report, err = apply.plan(self, given or {})
+  if report then return report end
+  err.operation = err.operation or "plan.apply"
+  return nil, err
 end
 
 --- Why the plan may not be applied, as sentences.
 --- @param limits? table the guards' options
-function Plan:refusals(limits) return guards.refusals(limits or self.header.limits,
-  self.planned) end
+function Plan:refusals(limits)
+  local all = options.limits(self.header.limits)
+  for name, value in pairs(limits or {}) do all[name] = value end
+  return guards.refusals(all, self.planned)
+end
 
 -- The different changes with the number of people, the most frequent first; and the first people.
 local function summary(plan)
@@ -192,6 +192,9 @@ function Plan:__tostring()
     for _, line in ipairs(more) do lines[#lines + 1] = line end
   end
   if self.note then lines[#lines + 1] = "  note: " .. text.clean(self.note) end
+  for _, email in ipairs(self.planned.unprotected or {}) do
+    lines[#lines + 1] = ("  protect: nobody has the e-mail '%s'"):format(text.clean(email))
+  end
   for _, sentence in ipairs(self:refusals()) do
     lines[#lines + 1] = "  will be REFUSED: " .. text.clean(sentence)
   end

@@ -16,7 +16,7 @@ local EVERY, RATE_OVER = 0.1, 5
 function M.new(callback, client, report)
   local last
   local total = report.to_change
-  local samples, oldest, newest = { { at = core.now(), done = report.changed } }, 1, 1
+  local samples, oldest, newest = { { at = core.now(), done = total - report.pending } }, 1, 1
   return function(final)
     local now = core.now()
     if last and now - last < EVERY and not final then return end

@@ -45,34 +45,25 @@ function Report:judge()
   self.complete = self.failed == 0 and self.skipped == 0 and self.pending == 0
 end
 
---- Counts one more fate.
-function Report:count(fate)
-  local name = COUNTS[fate]
+--- Counts one more fate, in the place of an earlier one if there was one.
+function Report:count(fate, earlier)
+  local name, before = COUNTS[fate], earlier and COUNTS[earlier] or "pending"
+  self[before] = self[before] - 1
   self[name] = self[name] + 1
-  self.pending = self.pending - 1
   self:judge()
 end
 
---- Another run begins, which tries those again who failed.
-function Report:retry()
-  self.failed, self.pending = self.failed - self.to_retry, self.pending + self.to_retry
-  self.to_retry, self.stopped, self.resume_at = 0, nil, nil
-  self:judge()
-end
-
-local function labels(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.label end
-  return list
-end
+--- Another run begins.
+function Report:go_on() self.stopped, self.resume_at = nil, nil end
 
 --- A person with their fate, as on_result and rows() give it.
 function M.row(person, fate, delta, err)
   return {
     user = person.user, email = person.email, line = person.line,
-    add = labels(person.change.add), remove = labels(person.change.remove),
-    before = labels(person.change.before),
-    added = labels(delta and delta.add or {}), removed = labels(delta and delta.remove or {}),
+    add = text.label_list(person.change.add), remove = text.label_list(person.change.remove),
+    before = text.label_list(person.change.before),
+    added = text.label_list(delta and delta.add or {}),
+    removed = text.label_list(delta and delta.remove or {}),
     fate = fate, error = err, again = person.again, cells = person.cells,
   }
 end
@@ -92,7 +83,7 @@ function Report:rows()
   local book = self.book or assert(journal.read(self.journal))
   local story = assert(journal.story(book, self.journal))
   local next_person = journal.people(book, story.header)
-  local unchanged = {}
+  local without_outcome = {}
   return function()
     local person = next_person()
     if not person then
@@ -102,10 +93,10 @@ function Report:rows()
     local outcome = story.outcomes[person.n]
     local fate = fate_of(person, outcome)
     -- Entries that name somebody again share the fate of the first.
-    if fate == "unchanged" or fate == "withheld" or fate == "unknown" then
-      unchanged[person.n] = fate
-    elseif person.again then
-      fate = unchanged[person.n] or fate
+    if person.again then
+      fate = without_outcome[person.n] or fate
+    elseif not outcome and fate ~= "pending" then
+      without_outcome[person.n] = fate
     end
     local err = outcome and outcome.error or person.withheld or person.unknown
     local row = M.row(person, fate, outcome, err)
@@ -144,6 +135,12 @@ end
 --- @return boolean|nil ok
 --- @return string|nil problem
 function Report:to_csv(path, only)
+  if type(path) ~= "string" then
+    error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 2)
+  end
+  if only ~= nil and not COUNTS[only] and only ~= "pending" then
+    error(("bad argument #2 to 'to_csv' (unknown fate '%s')"):format(tostring(only)), 2)
+  end
   local own, columns = columns_of(self.header)
   local next_row = self:rows()
   local function cells_of(row)
@@ -169,6 +166,7 @@ end
 -- Who is not as asked, and why: the first of them.
 local function problems(report)
   local rows, more = {}, 0
+  if report.failed + report.skipped == 0 then return rows, more end
   for row in report:rows() do
     if row.error and row.fate ~= "verified" and not row.again then
       if #rows < SHOWN_FAILURES then

@@ -9,12 +9,6 @@ local state = require "cipherscale.bulk.state"
 
 local M = {}
 
-local function ids(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.id end
-  return list
-end
-
 -- People whose change is the same share one table of wishes.
 local function entry_of(person, wishes)
   return {
@@ -58,7 +52,7 @@ function M.undo(client, story, book, verb, path, given)
       local nobody = person.again or person.withheld or person.unknown or person.change.nothing
       local done = nobody and state.NOTHING or done_to(client, verb, story, person)
       if not state.nothing(done) then
-        local add, remove = ids(done.remove), ids(done.add)
+        local add, remove = state.ids(done.remove), state.ids(done.add)
         if #verb.sides == 0 then return { id = person.user }, person.line end
         return entry_of(person, { add = add, remove = remove }), person.line
       end

@@ -2,7 +2,7 @@
 --
 -- Who that is in the tenant, and what they hold, as far as user pages tell: pages are read in
 -- parallel until everybody is found, and show most of what a plan must know. Who is left is read
--- one by one (plan.lua). Runs inside client:run.
+-- one by one (making.lua). Runs inside client:run.
 
 local core = require "cipherscale.core"
 
@@ -24,9 +24,9 @@ function M.new(scope)
     concerned = scope.concerned, holding_of = scope.holding_of,
     keys = core.seen(), missing = 0, missing_emails = 0, missing_protected = 0,
     rows = 0, reads = 0,
-    -- By number: the user's id and e-mail, what is held (or that it is mixed), whether the account
-    -- is deactivated, all ids where several users have the e-mail.
-    ids = {}, emails = {}, holdings = {}, mixed = {}, inactive = {}, several = {},
+    -- By number: the user's id and e-mail, what is held (or that it is mixed), all ids where
+    -- several users have the e-mail.
+    ids = {}, emails = {}, holdings = {}, mixed = {}, several = {},
     known_emails = {}, protected = {}, wanted = {},
   }, Search)
 end
@@ -64,14 +64,12 @@ function Search:note(number, user, held, mixed)
   if not self.ids[number] then self.missing = self.missing - 1 end
   self.ids[number], self.emails[number] = user.id, user.email
   self.holdings[number], self.mixed[number] = held, mixed
-  self.inactive[number] = user.status and user.status:lower() == "deactivated" or nil
 end
 
 -- A user on a page.
 function Search:found(user)
   if type(user) ~= "table" or type(user.id) ~= "string" then return end
   user.email = type(user.email) == "string" and user.email or nil
-  user.status = type(user.status) == "string" and user.status or nil
   local email = user.email and user.email:lower()
   if email then
     if self.missing_emails > 0 then self.known_emails[#self.known_emails + 1] = user.email end
@@ -153,6 +151,16 @@ function Search:read_pages()
   end
   self.tasks:wait()
   if self.missing > 0 and self.rows ~= self.total then self.shifted = true end
+end
+
+--- The protected e-mails that nobody has, in order.
+function Search:unprotected()
+  local list = {}
+  for email, missing in pairs(self.wanted) do
+    if missing then list[#list + 1] = email end
+  end
+  table.sort(list)
+  return list
 end
 
 --- Reads the user pages where that is cheaper than reading the users one by one.

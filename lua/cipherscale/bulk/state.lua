@@ -7,6 +7,13 @@ local M = {}
 --- A change that changes nothing.
 M.NOTHING = { add = {}, remove = {} }
 
+--- The ids of things.
+function M.ids(things)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = thing.id end
+  return list
+end
+
 --- Does a change change nothing?
 function M.nothing(change) return #change.add + #change.remove == 0 end
 

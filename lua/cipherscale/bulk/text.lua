@@ -5,8 +5,8 @@
 
 local M = {}
 
---- Control characters become question marks.
-function M.clean(text) return (tostring(text):gsub("%c", "?")) end
+--- Control characters, also those beyond ASCII (U+0080 to U+009F), become question marks.
+function M.clean(text) return (tostring(text):gsub("%c", "?"):gsub("\194[\128-\159]", "?")) end
 
 --- The beginning of a long text.
 function M.short(text)
@@ -45,11 +45,11 @@ end
 --- The shortest name that says who a person is.
 function M.who(person) return M.clean(person.email or person.user) end
 
---- The labels of things with something between them.
-function M.labels(things, between)
-  local words = {}
-  for n, thing in ipairs(things) do words[n] = M.clean(thing.label) end
-  return table.concat(words, between)
+--- The labels of things, as they are.
+function M.label_list(things)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = thing.label end
+  return list
 end
 
 --- "2026-11-24 18:20:12 UTC"
@@ -66,7 +66,10 @@ end
 --- What is asked for: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
 function M.ask(ask)
   local words = { M.change(ask) }
-  if ask.set then words = { "= " .. (#ask.set > 0 and M.labels(ask.set, " ") or "none") } end
+  if ask.set then
+    local labels = table.concat(M.label_list(ask.set), " ")
+    words = { "= " .. (labels ~= "" and M.clean(labels) or "none") }
+  end
   for _, pair in ipairs(ask.replace) do
     words[#words + 1] = ("%s -> %s"):format(M.clean(pair.from.label), M.clean(pair.into.label))
   end

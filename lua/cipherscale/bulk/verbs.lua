@@ -7,6 +7,7 @@
 -- means that this table lacks a column.
 
 local core = require "cipherscale.core"
+local state = require "cipherscale.bulk.state"
 
 -- For a job that may last for hours: the longest Retry-After to wait for, and no end to a call
 -- that waits its turn.
@@ -14,12 +15,6 @@ local PATIENT = { max_retry_wait = 900, total_timeout = 604800 }
 
 -- How many users are asked at most whether the service tells direct roles from inherited ones.
 local PROOFS = 20
-
-local function ids(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.id end
-  return list
-end
 
 local function held_among(things, concerned)
   local held = {}
@@ -130,7 +125,7 @@ return {
     send = function(client, id, change)
       local body = change.body
       if not body then
-        body = { addedRoles = ids(change.add), removedRoles = ids(change.remove) }
+        body = { addedRoles = state.ids(change.add), removedRoles = state.ids(change.remove) }
         change.body = body -- many people share a change
       end
       return client.users:update_roles(id, body, PATIENT)
