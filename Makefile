@@ -199,6 +199,7 @@ check: all test-modules
 
 CONSTANTLY := --helper=spec/support/collector.lua
 
+# DIVISOR: the specs under spec/torture do a tenth of their rounds, and say how many.
 # Reports go to files, one for each interpreter that the suite starts, so that those of a child
 # count as well. UBSan's own go to standard error under gcc; aborting makes ASan write one too.
 asan:
@@ -210,7 +211,7 @@ asan-check: $(BUILD)/bin/lua5.4
 	ASAN_OPTIONS=detect_leaks=1:handle_abort=1:log_path=$(CURDIR)/$(BUILD)/report \
 	UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$(CURDIR)/$(BUILD)/report \
 	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" \
-	  $(MAKE) check BUSTED_FLAGS='$(BUSTED_FLAGS) $(CONSTANTLY)' || status=1; \
+	DIVISOR=10 $(MAKE) check BUSTED_FLAGS='$(BUSTED_FLAGS) $(CONSTANTLY)' || status=1; \
 	for report in $(BUILD)/report.*; do \
 	  test -e $$report && { cat $$report; status=1; }; \
 	done; exit $$status
@@ -230,7 +231,7 @@ VALGRIND := valgrind --quiet --log-file=$(BUILD)/valgrind.%p --child-silent-afte
   --num-callers=30 --leak-check=full --show-leak-kinds=definite,possible
 valgrind: valgrind-deps
 	@rm -f $(BUILD)/valgrind.*
-	@status=0; $(MAKE) check UNDER='$(VALGRIND)' || status=1; \
+	@status=0; DIVISOR=10 $(MAKE) check UNDER='$(VALGRIND)' || status=1; \
 	for report in $(BUILD)/valgrind.*; do \
 	  test -s $$report && { cat $$report; status=1; }; \
 	done; exit $$status
