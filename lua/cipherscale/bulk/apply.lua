@@ -66,6 +66,7 @@ function Job:hold_back()
   while not self.report.stopped do
     local rate = core.pace(self.client)
     if not rate or self.under_way < math.max(1, math.ceil(rate * 2)) then return end
+    if self.progress then self:call("on_progress", self.progress) end
     self.signal = self.signal or {}
     self.scheduler:wait_for(self.signal)
   end
@@ -136,7 +137,7 @@ function Job:close(clean, nothing_sent)
   self:write(journal.fields {
     "kind", "end", "at", os.time(), "clean", clean, "nothing_sent", nothing_sent or nil,
     "stopped", outcome.stopped, "resume_at", outcome.resume_at, "elapsed", outcome.elapsed,
-    n = 14,
+    "rate", core.pace(self.client), n = 16,
   })
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
@@ -170,6 +171,8 @@ local function run(client, verb, story, book, path, given, limits, outcome)
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
     begun = now, synced = now, flushed = now,
   }, Job)
+  -- What the last run learned of the service's limit is where this one begins.
+  if story.ended and story.ended.rate then core.set_pace(client, story.ended.rate) end
   job.recheck = given.recheck
   if job.recheck == nil then job.recheck = RECHECK end
   job.progress = given.on_progress and progress.new(given.on_progress, client, outcome)
