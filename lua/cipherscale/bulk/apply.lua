@@ -21,7 +21,8 @@ local M = {}
 -- Seconds: how old what a plan saw may be.
 local RECHECK = 300
 
--- Whom the plan did not know to be protected yet: e-mails of people planned for by id are found.
+-- Says whether a person is protected, or nil where nobody is. E-mails that the plan did not know
+-- of are found: it may know the people by id alone.
 local function protection(job, given)
   local ids, emails, known = {}, {}, {}
   for _, name in ipairs(job.story.header.limits.protect or {}) do known[name] = true end
@@ -38,8 +39,9 @@ local function protection(job, given)
   end
   local ok, err = find:run()
   if not ok then return nil, err end
-  return function(person)
-    return ids[person.id] or find.protected[person.id]
+  if next(ids) == nil and next(emails) == nil then return true end
+  return true, function(person)
+    return ids[person.user] or find.protected[person.user]
       or person.email and emails[person.email:lower()]
   end
 end
@@ -102,9 +104,9 @@ end
 -- it there.
 function Job:run(tasks)
   self.people, self.scheduler, self.tasks = self:open_people(), tasks.scheduler, tasks
-  local problem
-  self.is_protected, problem = protection(self, self.protect)
-  if not self.is_protected then return nil, problem end
+  local ok, protected = protection(self, self.protect)
+  if not ok then return nil, protected end
+  self.is_protected = protected
   local first_done = false
   while not first_done do
     local person = self:next_person()
