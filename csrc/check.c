@@ -243,8 +243,9 @@ static void check_element_keys(lua_State *L, const struct cs_place *place, int i
     if (lua_type(L, -1) == LUA_TNUMBER && whole && i >= 1 && i <= length) continue;
     const char *key = luaL_tolstring(L, -1, NULL);
     push_path(L, place);
-    (void)luaL_error(L, "%s: %s: list without holes expected, got the key %s",
-                     cs_check_call(place), lua_tostring(L, -1), key);
+    const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
+    (void)luaL_error(L, "%s: %s%slist without holes expected, got the key %s",
+                     cs_check_call(place), path, colon, key);
   }
   if (viewed) lua_pop(L, 1);
 }
