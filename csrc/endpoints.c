@@ -4,17 +4,24 @@
 
 const struct cs_resource cs_resources[] = {
   {"users", "user", "Accounts, their roles and groups."},
-  {"groups", "group", "Groups, their roles and members."},
   {"roles", "role", "Roles and who holds them."},
+  {"groups", "group", "Groups, their roles and members."},
+  {"devices", "device", "Registered devices of users."},
 };
 
 const int cs_resource_count = sizeof cs_resources / sizeof *cs_resources;
 
 #define METHOD(r, n) .resource = r, .name = n, .call = r "." n
 
+/* What is said of each operation that the contract is not sure of. */
+#define IN_PART " The documentation shows this operation only in part."
+
 /* A row reads as a table. */
 /* clang-format off */
 const struct cs_endpoint cs_endpoints[] = {
+
+  /* ---- Users ---- */
+
   { METHOD("users", "page"), .verb = CS_GET,
     .path = "/tenants/users", .query = cs_fields_page,
     .repeat = CS_READ, .result = CS_PAGE,
@@ -24,6 +31,21 @@ const struct cs_endpoint cs_endpoints[] = {
     .path = "/tenants/users/{id}",
     .repeat = CS_READ, .result = CS_VALUE,
     .doc = "One user with roles, groups and devices." },
+
+  { METHOD("users", "create"), .verb = CS_POST,
+    .path = "/tenants/users", .body = cs_fields_new_user, .several = 100,
+    .repeat = CS_ONCE, .result = CS_VALUE,
+    .doc = "Creates a user, or each of a list of up to 100, and mails the invitations." },
+
+  { METHOD("users", "update"), .verb = CS_PUT,
+    .path = "/tenants/users/{id}", .body = cs_fields_profile,
+    .repeat = CS_REPEATABLE, .result = CS_VALUE,
+    .doc = "Changes the name or the picture of a user; returns the user." },
+
+  { METHOD("users", "delete"), .verb = CS_DELETE,
+    .path = "/tenants/users/{id}",
+    .repeat = CS_REPEATABLE, .settled = 404, .result = CS_NOTHING,
+    .doc = "Removes a user for good, with devices and access rights." },
 
   { METHOD("users", "deactivate"), .verb = CS_PATCH,
     .path = "/tenants/users/{id}/deactivate",
@@ -60,23 +82,80 @@ const struct cs_endpoint cs_endpoints[] = {
     .repeat = CS_REPEATABLE, .settled = 404, .result = CS_NOTHING,
     .doc = "Ends a user's membership in a group, and takes what it brought." },
 
-  { METHOD("groups", "page"), .verb = CS_GET,
-    .path = "/tenants/groups", .query = cs_fields_page,
-    .repeat = CS_READ, .result = CS_PAGE,
-    .doc = "One page of the groups, with roles and members." },
+  /* ---- Roles ---- */
 
   { METHOD("roles", "list"), .verb = CS_GET,
     .path = "/tenants/roles",
     .repeat = CS_READ, .result = CS_LIST_OF,
     .doc = "The built-in and custom roles of the tenant." },
 
+  { METHOD("roles", "get"), .verb = CS_GET,
+    .path = "/tenants/roles/{id}",
+    .repeat = CS_READ, .result = CS_VALUE,
+    .doc = "One role." },
+
   { METHOD("roles", "users"), .verb = CS_GET,
     .path = "/tenants/roles/{id}/users", .query = cs_fields_users_of,
     .repeat = CS_READ, .result = CS_LIST_OF,
     .doc = "The users who hold a role." },
+
+  { METHOD("roles", "take_from_user"), .verb = CS_DELETE,
+    .path = "/tenants/roles/{id}/users/{userId}",
+    .repeat = CS_REPEATABLE, .settled = 404, .result = CS_NOTHING,
+    .doc = "Takes a role from one user." },
+
+  /* ---- Groups ---- */
+
+  { METHOD("groups", "page"), .verb = CS_GET,
+    .path = "/tenants/groups", .query = cs_fields_page,
+    .repeat = CS_READ, .result = CS_PAGE,
+    .doc = "One page of the groups, with roles and members." },
+
+  { METHOD("groups", "get"), .verb = CS_GET,
+    .path = "/tenants/groups/{id}",
+    .repeat = CS_READ, .result = CS_VALUE,
+    .doc = "One group with roles and members." },
+
+  { METHOD("groups", "create"), .verb = CS_POST,
+    .path = "/tenants/groups", .body = cs_fields_group,
+    .repeat = CS_ONCE, .result = CS_VALUE,
+    .doc = "Creates a group and the roles that it gives." },
+
+  { METHOD("groups", "update"), .verb = CS_PUT,
+    .path = "/tenants/groups/{id}", .body = cs_fields_group,
+    .repeat = CS_REPEATABLE, .result = CS_VALUE,
+    .doc = "Replaces name, description and all roles of a group; returns the group." },
+
+  { METHOD("groups", "delete"), .verb = CS_DELETE,
+    .path = "/tenants/groups/{id}",
+    .repeat = CS_REPEATABLE, .settled = 404, .result = CS_NOTHING,
+    .doc = "Removes a group, its memberships and what they brought." },
+
+  /* ---- Devices ---- */
+
+  { METHOD("devices", "page"), .verb = CS_GET,
+    .path = "/tenants/devices", .query = cs_fields_page,
+    .repeat = CS_READ, .result = CS_PAGE,
+    .doc = "One page of the devices, with their owners." },
+
+  { METHOD("devices", "get"), .verb = CS_GET,
+    .path = "/tenants/devices/{id}",
+    .repeat = CS_READ, .result = CS_VALUE,
+    .doc = "One device." },
+
+  { METHOD("devices", "delete"), .verb = CS_DELETE,
+    .path = "/tenants/devices/{id}",
+    .repeat = CS_REPEATABLE, .settled = 404, .result = CS_NOTHING,
+    .doc = "Removes a device for good, and disconnects it." },
+
+  { METHOD("devices", "deactivate"), .verb = CS_PATCH,
+    .path = "/tenants/devices/{id}/deactivate",
+    .repeat = CS_REPEATABLE, .result = CS_VALUE,
+    .doc = "Suspends a device, which keeps its settings and owner; returns it." IN_PART },
 };
 /* clang-format on */
 
+#undef IN_PART
 #undef METHOD
 
 const int cs_endpoint_count = sizeof cs_endpoints / sizeof *cs_endpoints;
