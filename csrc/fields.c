@@ -14,6 +14,8 @@ static const struct cs_field a_string = {.type = CS_STRING};
 #define FROM(n, least, most) .name = n, .type = CS_INTEGER, .min = least, .max = most
 #define TEXTS(n) .name = n, .type = CS_LIST, .of = &a_string
 #define IDS(n) .name = n, .type = CS_LIST, .of = &an_id
+#define LIST(n, element) .name = n, .type = CS_LIST, .of = &element
+#define ONE_OF(n, words) .name = n, .type = CS_STRING, .allowed = words
 #define NEEDED .flags = CS_REQUIRED
 
 /* A field reads as a line. */
@@ -22,10 +24,19 @@ static const struct cs_field a_string = {.type = CS_STRING};
 
 /* ---- Queries ---- */
 
+#define PART_OF_LIST \
+  { FROM("limit", 1, 1e6), .doc = "Items on the page; the service may cap it." }, \
+  { FROM("offset", 0, 1e15), .doc = "Items to skip before the page." }
+
 const struct cs_field cs_fields_page[] = {
-  { FROM("limit", 1, 1e6), .doc = "Items on the page; the service may cap it." },
-  { FROM("offset", 0, 1e15), .doc = "Items to skip before the page." },
+  PART_OF_LIST,
   { TEXTS("sort"), .doc = "Sort keys." },
+  END
+};
+
+const struct cs_field cs_fields_resources[] = {
+  PART_OF_LIST,
+  { TEXT("sort"), .doc = "One sort key: id or name, as in -name (or name:desc)." },
   END
 };
 
@@ -81,6 +92,102 @@ const struct cs_field cs_fields_group[] = {
   { IDS("roles"), NEEDED, .doc = "Ids of all roles that the group gives its members." },
   { TEXT("name"), NEEDED, .doc = "Display name." },
   { TEXT("description"), .doc = "Purpose." },
+  END
+};
+
+/* ---- Gateways, resources, addresses, protocols ---- */
+
+/* CreateGateway */
+const struct cs_field cs_fields_new_gateway[] = {
+  { TEXT("name"), NEEDED, .doc = "Display name." },
+  { TEXT("description"), .doc = "Purpose and place." },
+  { TEXT("wireguardPort"), NEEDED, .doc = "WireGuard port, as a string." },
+  { TEXT("endpoint"), .doc = "Public address of the gateway." },
+  END
+};
+
+/* UpdateAddress, and ResourceAddressInput, of which less is documented */
+const struct cs_field cs_fields_address[] = {
+  { TEXT("address"), NEEDED, .doc = "IP address or domain name." },
+  { IDS("protocols"), NEEDED, .doc = "Ids of all protocols that are allowed on it." },
+  END
+};
+
+static const char *const resource_types[] = { "PRIVATE", "SAAS", "INTERNET", NULL };
+static const struct cs_field an_address = { .type = CS_OBJECT, .of = cs_fields_address };
+
+/* CreateResource */
+const struct cs_field cs_fields_new_resource[] = {
+  { LIST("addresses", an_address), NEEDED, .doc = "Addresses with their protocols." },
+  { TEXT("name"), NEEDED, .doc = "Display name." },
+  { ONE_OF("type", resource_types), NEEDED, .doc = "Kind of resource." },
+  { TEXT("description"), .doc = "Purpose." },
+  END
+};
+
+/* NetworkProtocol; what it requires is not documented */
+static const struct cs_field network_protocol_fields[] = {
+  { TEXT("protocol"), .doc = "TCP, UDP or ICMP." },
+  { TEXT("port"), .doc = "Port, as a string." },
+  END
+};
+static const struct cs_field a_network_protocol = {
+  .type = CS_OBJECT, .of = network_protocol_fields
+};
+
+/* CreateProtocol */
+const struct cs_field cs_fields_new_protocol[] = {
+  { TEXT("name"), .doc = "Display name." },
+  { LIST("networkProtocols", a_network_protocol), NEEDED,
+    .doc = "Transport protocols and ports." },
+  END
+};
+
+/* ---- Admission rules, policies ---- */
+
+/* CreateAdmissionRule and UpdateAdmissionRule */
+const struct cs_field cs_fields_admission_rule[] = {
+  { TEXT("rule"), NEEDED, .doc = "Rule expression." },
+  { TEXT("name"), NEEDED, .doc = "Display name." },
+  { BOOLEAN("hasTimeConstraint"), NEEDED, .doc = "Does it depend on time." },
+  END
+};
+
+static const char *const policy_types[] = {
+  "PRIVATE", "SAAS", "INTERNET", "SITETOSITE", NULL
+};
+static const char *const policy_modes[] = { "LOCAL", "RESTRICTED", "REMOTE", NULL };
+
+/* What CreatePolicy and UpdatePolicy share. The four `all…` have a default in the
+   documentation and are required there: whoever writes a policy says whom it is for. */
+#define POLICY \
+  { TEXT("name"), NEEDED, .doc = "Display name." }, \
+  { TEXT("description"), .doc = "Purpose." }, \
+  { BOOLEAN("action"), NEEDED, .doc = "True allows, false denies." }, \
+  { ONE_OF("mode", policy_modes), .doc = "Access mode." }, \
+  { BOOLEAN("allGroups"), NEEDED, .doc = "Applies to every group." }, \
+  { BOOLEAN("allUsers"), NEEDED, .doc = "Applies to every user." }, \
+  { BOOLEAN("allDevices"), NEEDED, .doc = "Applies to every device." }, \
+  { BOOLEAN("allResources"), NEEDED, .doc = "Applies to every resource." }, \
+  { IDS("groups"), .doc = "Group ids." }, \
+  { IDS("users"), .doc = "User ids." }, \
+  { IDS("devices"), .doc = "Device ids." }, \
+  { IDS("resources"), .doc = "Resource ids." }, \
+  { IDS("gateways"), .doc = "Gateway ids." }, \
+  { TEXTS("sourceIps"), .doc = "Source addresses or CIDR ranges." }
+
+/* CreatePolicy */
+const struct cs_field cs_fields_new_policy[] = {
+  { ONE_OF("type", policy_types), NEEDED, .doc = "Kind of resources it covers." },
+  { ID("rule"), .doc = "Id of the admission rule." },
+  POLICY,
+  END
+};
+
+/* UpdatePolicy */
+const struct cs_field cs_fields_policy[] = {
+  { ID("rule"), NEEDED, .doc = "Id of the admission rule." },
+  POLICY,
   END
 };
 
