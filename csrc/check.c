@@ -54,7 +54,9 @@ const char *cs_check_push_expected(lua_State *L, const struct cs_field *field) {
       lua_concat(L, 2);
     }
   } else if (field->type == CS_LIST) {
-    lua_pushfstring(L, "list of %ss", type_phrase(field->of->type));
+    /* What makes a string an id is said of the element that is none. */
+    enum cs_type element = field->of->type == CS_ID ? CS_STRING : field->of->type;
+    lua_pushfstring(L, "list of %ss", type_phrase(element));
   } else if (field->type == CS_INTEGER || field->type == CS_NUMBER) {
     char range[80];
     (void)snprintf(range, sizeof range, " from %.15g to %.15g", field->min, field->max);

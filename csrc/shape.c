@@ -151,10 +151,11 @@ void cs_shape_write_bodies(lua_State *L, const char *call, int index, int most,
   }
   lua_pop(L, 1);
   lua_Integer n = luaL_len(L, index);
+  if (n > most)
+    (void)luaL_error(L, "%s: at most %d at once expected, got %d", call, most, (int)n);
   put(&writer, &root, "[");
   for (lua_Integer i = 1; cs_check_next_element(L, &root, index, n, i); i++) {
     const struct cs_place element = {.parent = &root, .element = i};
-    if (i > most) (void)luaL_error(L, "%s: at most %d at once expected", call, most);
     if (i > 1) put(&writer, &root, ",");
     put_value(&writer, &element, &object, lua_gettop(L));
     lua_pop(L, 1);
