@@ -111,8 +111,11 @@ describe("cipherscale.operations()", function()
     for _, operation in ipairs(operations) do
       known[operation.resource] = known[operation.resource] or {}
       known[operation.resource][operation.name] = true
-      if operation.name == "page" then -- pages.lua makes whole lists of them
-        known[operation.resource].list, known[operation.resource].each = true, true
+    end
+    for _, names in pairs(known) do
+      if names.page then -- pages.lua makes whole lists of them
+        assert.is_nil(names.list or names.each or names.find)
+        names.list, names.each = true, true
       end
     end
     known.users.find = true
@@ -130,6 +133,26 @@ describe("cipherscale.operations()", function()
     end
     assert.same({}, missing)
     assert.equal(54, #operations)
+  end)
+
+  it("is README's table of operations, line by line", function()
+    local file = assert(io.open("README.md", "rb"))
+    local shown, unsure = {}, {}
+    for line in file:lines() do
+      local name, rest, request = line:match "^| `client%.([%w_]+:[%w_]+)(.*)| `(%u+ /.-)` |$"
+      if name then
+        shown[name:gsub(":", ".")] = request
+        unsure[name:gsub(":", ".")] = rest:find("\\*", 1, true) and true
+      end
+    end
+    file:close()
+    for _, operation in ipairs(operations) do
+      local name = label(operation)
+      assert.equal(operation.method .. " " .. operation.path, shown[name])
+      assert.equal(document.described(operation)["x-confidence"] ~= "high", unsure[name] == true)
+      shown[name] = nil
+    end
+    assert.same({}, shown)
   end)
 
   it("is a copy: changing it changes nothing", function()
