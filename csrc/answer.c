@@ -264,6 +264,13 @@ static const char *push_value(lua_State *L, const struct cs_request *request,
   return shapers[result](L, request->first_visible);
 }
 
+/* Several at once are answered by a list of them. */
+static enum cs_result promised(const struct cs_request *request,
+                               const struct cs_endpoint *row) {
+  bool list = row->several && request->body.length > 0 && request->body.data[0] == '[';
+  return list ? CS_LIST_OF : row->result;
+}
+
 /* A server may echo the key in an error's text, a header, or a debug page. */
 static void blank_key(struct cs_request *request, const char *key) {
   cs_error_blank(request->url.data, request->url.length, key);
@@ -304,7 +311,7 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
     if (request->truncated) problem = "the answer was cut off or too large";
     if (is_html(request)) problem = "an HTML page";
   } else {
-    problem = push_value(L, request, row->result);
+    problem = push_value(L, request, promised(request, row));
   }
   /* A page of HTML comes from something in front of the service. Any other surprise after
      a 2xx leaves no doubt that a change was made. */

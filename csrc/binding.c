@@ -121,8 +121,10 @@ static int prepare(lua_State *L) {
   if (row->query)
     cs_shape_write_query(L, call->row->call, fields + 1, row->query, &request->url);
   request->has_body = row->body != NULL;
-  if (row->body) {
-    int table = fields ? fields + 1 : n + 2;
+  int table = fields ? fields + 1 : n + 2;
+  if (row->several) {
+    cs_shape_write_bodies(L, row->call, table, row->several, row->body, &request->body);
+  } else if (row->body) {
     cs_shape_write_body(L, call->row->call, table, first_positional + 1, row->body,
                         &request->body);
   }

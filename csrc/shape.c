@@ -140,6 +140,29 @@ void cs_shape_write_body(lua_State *L, const char *call, int index, int first_po
   put_object(&writer, &root, fields, index, first_positional);
 }
 
+void cs_shape_write_bodies(lua_State *L, const char *call, int index, int most,
+                           const struct cs_field *fields, struct cs_buffer *out) {
+  const struct cs_place root = {.call = call, .member = "field"};
+  const struct cs_field object = {.type = CS_OBJECT, .of = fields};
+  const struct writer writer = {L, out};
+  if (lua_type(L, index) != LUA_TTABLE || lua_geti(L, index, 1) == LUA_TNIL) {
+    cs_shape_write_body(L, call, index, 0, fields, out);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_Integer n = luaL_len(L, index);
+  if (n > most)
+    (void)luaL_error(L, "%s: at most %d at once expected, got %d", call, most, (int)n);
+  put(&writer, &root, "[");
+  for (lua_Integer i = 1; cs_check_next_element(L, &root, index, n, i); i++) {
+    const struct cs_place element = {.parent = &root, .element = i};
+    if (i > 1) put(&writer, &root, ",");
+    put_value(&writer, &element, &object, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  put(&writer, &root, "]");
+}
+
 /* ---- Queries ---- */
 
 static void put_query(lua_State *L, const struct cs_place *place,

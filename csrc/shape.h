@@ -26,6 +26,10 @@ void cs_shape_write_query(lua_State *L, const char *call, int index,
 void cs_shape_write_body(lua_State *L, const char *call, int index, int first_positional,
                          const struct cs_field *fields, struct cs_buffer *out);
 
+/* Appends such an object or, where the table is a list, an array of `most` at most. */
+void cs_shape_write_bodies(lua_State *L, const char *call, int index, int most,
+                           const struct cs_field *fields, struct cs_buffer *out);
+
 /* Writes each option that is there to its offset in `into` (string: const char *,
    integer: int, number: double, boolean: bool) and pushes a table that holds the values
    by name: it keeps the strings alive, and has what no struct can hold. */
