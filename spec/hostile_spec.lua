@@ -319,7 +319,9 @@ local function variants(row)
                  arguments = contract.arguments(row, "required") }
     found[2].arguments[#arguments] = { arguments[#arguments] }
   end
-  for _, variant in ipairs(found) do variant.arguments[#arguments + 1] = "options" end
+  for _, variant in ipairs(found) do
+    variant.arguments[#variant.arguments + 1] = "options"
+  end
   return found
 end
 
