@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Builds the C modules and runs everything around them; `make help` lists the targets.
 # Every source is named once, below. spec/packaging_spec.lua compares these lists with the folders
-# and with the rockspecs. Only deps, test, demo and lint may install anything; the others use
-# what is there.
+# and with the rockspecs. Only deps, test, demo, lint, valgrind, rock and contract may install
+# anything; the others use what is there.
 
 # ---- sources ---------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ FORCE:
 # ---- dependencies ------------------------------------------------------------------------------
 
 # These look once more (by a make of their own) after installing: what is found above may be new.
-.PHONY: deps demo-deps lint-deps valgrind-deps rock-deps
+.PHONY: deps demo-deps lint-deps valgrind-deps rock-deps contract-deps
 DEPS = CC='$(CC)' LUA='$(LUA)' INCLUDES='$(CPPFLAGS) $(INCLUDES)' .ci/deps
 deps:
 	@$(DEPS) build test
@@ -179,6 +179,8 @@ valgrind-deps:
 	@$(DEPS) build test valgrind
 rock-deps:
 	@$(DEPS) build rock
+contract-deps:
+	@$(DEPS) build test contract
 
 # ---- trying and testing ------------------------------------------------------------------------
 
@@ -235,6 +237,21 @@ valgrind: valgrind-deps
 	for report in $(BUILD)/valgrind.*; do \
 	  test -s $$report && { cat $$report; status=1; }; \
 	done; exit $$status
+
+# Every request of the client, judged by a server that nobody here wrote. Never skipped: without
+# Prism it fails.
+PRISM := @stoplight/prism-cli@5.14.2
+PRISM_HERE := build/prism/$(notdir $(PRISM))
+.PHONY: contract
+contract: contract-deps
+	@$(MAKE) $(PRISM_HERE)
+	@$(MAKE) check SPEC=spec/contract/prism_spec.lua
+
+$(PRISM_HERE):
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@set -x; npm install --prefix $(@D) --no-save --no-audit --no-fund --ignore-scripts \
+	  --loglevel=error $(PRISM)
+	@touch $@
 
 bench: all test-modules $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/run.lua $(BENCH)
@@ -301,6 +318,7 @@ help:
 #? make asan       the suite under AddressSanitizer and UBSan, the collector always running
 #? make valgrind   the suite under valgrind
 #? make rock       installs by LuaRocks and by make into empty trees, and tries both
+#? make contract   every request of the client against Prism, from npm, into build/
 #? make bench      the cost against a bare libcurl loop; BENCH="bulk 1000" or BENCH=pace
 #? make install    PREFIX, DESTDIR, INST_LUADIR, INST_LIBDIR, INST_BINDIR
 #? make clean      removes build/

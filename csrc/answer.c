@@ -180,10 +180,15 @@ static lua_Number number_of(lua_State *L, int table, const char *name,
   return value;
 }
 
+/* Some services write "false", or 0. */
 static bool is_true(lua_State *L, int table, const char *name) {
   lua_pushstring(L, name);
   (void)lua_rawget(L, table);
   bool value = lua_toboolean(L, -1) != 0;
+  if (lua_isstring(L, -1)) {
+    const char *text = lua_tostring(L, -1);
+    value = strcmp(text, "false") != 0 && strcmp(text, "0") != 0;
+  }
   lua_pop(L, 1);
   return value;
 }
@@ -213,14 +218,6 @@ static const char *open_page(lua_State *L) {
    a string they return says why the answer is none. `first` is the first character of
    the body: lua-cjson gives the same table for [] and {}. */
 
-static const char *shape_value(lua_State *L, char first) {
-  if (first != '[') return NULL;
-  if (lua_rawlen(L, -1) != 1 || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
-    return "a list where one object is promised";
-  lua_remove(L, -2);
-  return NULL;
-}
-
 static const char *shape_list(lua_State *L, char first) {
   int top = lua_gettop(L);
   if (first == '[' || is_empty(L, top)) return NULL;
@@ -237,6 +234,23 @@ static const char *shape_list(lua_State *L, char first) {
       is_true(L, top, "hasNext") || is_true(L, top, "hasPrevious"))
     return "one page of several where the whole list is promised";
   replace_by_field(L, "data");
+  return NULL;
+}
+
+/* A page for sure: an object may well have a field that is called data. */
+static bool is_whole_page(lua_State *L, int index) {
+  return type_of(L, index, "data") == LUA_TTABLE && type_of(L, index, "id") == LUA_TNIL &&
+         number_of(L, index, "total", -1) >= 0;
+}
+
+/* A list of the one object, or a page of it, are taken for it. */
+static const char *shape_value(lua_State *L, char first) {
+  if (first != '[' && !is_whole_page(L, lua_gettop(L))) return NULL;
+  const char *problem = shape_list(L, first);
+  if (problem) return problem;
+  if (lua_rawlen(L, -1) != 1 || lua_rawgeti(L, -1, 1) != LUA_TTABLE || is_array(L, -1))
+    return "a list where one object is promised";
+  lua_remove(L, -2);
   return NULL;
 }
 
