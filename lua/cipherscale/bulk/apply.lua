@@ -120,7 +120,8 @@ function Job:run(tasks)
   local function next_person() return self:next_person() end
   local function change(person)
     self.under_way = self.under_way + 1
-    self:change(person)
+    local _, err = self:change(person)
+    if err then self:stop("%s", tostring(err)) end
     self.under_way = self.under_way - 1
     local signal = self.signal
     if signal then
