@@ -30,6 +30,7 @@ build = {
     ["cipherscale.pages"] = "lua/cipherscale/pages.lua",
     ["cipherscale.scheduler"] = "lua/cipherscale/scheduler.lua",
     ["cipherscale.tasks"] = "lua/cipherscale/tasks.lua",
+    ["cipherscale.time"] = "lua/cipherscale/time.lua",
     ["cipherscale.bulk.admins"] = "lua/cipherscale/bulk/admins.lua",
     ["cipherscale.bulk.apply"] = "lua/cipherscale/bulk/apply.lua",
     ["cipherscale.bulk.guards"] = "lua/cipherscale/bulk/guards.lua",
