@@ -16,7 +16,15 @@ const struct cs_field cs_fields_page[] = {
    .min = 0,
    .max = 1e15,
    .doc = "Items to skip before the page."},
-  {.name = "sort", .type = CS_LIST, .of = &string_element, .doc = "Sort keys."},
+  {.name = "sort",
+   .type = CS_LIST,
+   .flags = CS_OR_ONE,
+   .of = &string_element,
+   .doc = "Sort keys, or a single one; how they are spelled is not documented."},
+  {.name = "filter",
+   .type = CS_FILTER,
+   .doc = "Conditions by field and operator; documented for resources, and elsewhere an "
+          "assumption: a service that does not know it may give everything."},
   {.name = NULL}};
 
 const struct cs_field cs_fields_roles_of[] = {

@@ -33,11 +33,22 @@ local function described(operation)
   return path and path[operation.method:lower()]
 end
 
+-- A filter is one field of ours and many parameters of the contract ("filter[name][eq]"). That all
+-- paged lists take one is assumed, where the contract has it for resources only.
 local function sorted_names(list)
   local names = {}
-  for i, field in ipairs(list) do names[i] = field.name end
+  for _, field in ipairs(list) do
+    if field.name:match "^[^%[]*" ~= "filter" then names[#names + 1] = field.name end
+  end
   table.sort(names)
   return names
+end
+
+local function has_filter(list)
+  for _, field in ipairs(list) do
+    if field.name:match "^[^%[]*" == "filter" then return true end
+  end
+  return false
 end
 
 -- The parameters of an operation that are in the query or the path.
@@ -169,6 +180,8 @@ for _, operation in ipairs(operations) do
     it("takes the contract's query, with its types", function()
       local query = parameters(operation, "query")
       assert.same(sorted_names(query), sorted_names(operation.query))
+      assert.equal(operation.result == "PAGE", has_filter(operation.query))
+      assert.is_true(operation.result == "PAGE" or not has_filter(query))
       for _, field in ipairs(operation.query) do
         for _, parameter in ipairs(query) do
           if parameter.name == field.name then

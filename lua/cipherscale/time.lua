@@ -49,14 +49,14 @@ end
 local function clock_of(text)
   local hours, minutes, rest = text:match "^(%d%d):(%d%d)(.*)$"
   if not hours then return nil end
-  local second, fraction, digits = "0", 0, nil
+  local second, fraction = "0", 0
   if rest:find "^:" then
     second, rest = rest:match "^:(%d%d)(.*)$"
     if not second then return nil end
     if rest:find "^[.,]" then
-      digits, rest = rest:match "^[.,](%d+)(.*)$"
+      local digits, behind = rest:match "^[.,](%d+)(.*)$"
       if not digits then return nil end
-      digits = digits:sub(1, FRACTION_DIGITS)
+      digits, rest = digits:sub(1, FRACTION_DIGITS), behind
       fraction = tonumber(digits) / 10 ^ #digits
     end
   end
