@@ -140,7 +140,8 @@ function Job:close(clean, nothing_sent)
   self:write(journal.fields {
     "kind", "end", "at", os.time(), "clean", clean, "nothing_sent", nothing_sent or nil,
     "stopped", outcome.stopped, "resume_at", outcome.resume_at, "elapsed", outcome.elapsed,
-    "rate", core.pace(self.client), n = 16,
+    -- A service that closed altogether has taught no rate for the time when it is open again.
+    "rate", not outcome.resume_at and core.pace(self.client) or nil, n = 16,
   })
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
