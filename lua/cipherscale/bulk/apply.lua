@@ -22,26 +22,14 @@ local M = {}
 local RECHECK = 300
 
 -- Whom the plan did not know to be protected yet: e-mails of people planned for by id are found.
-local function protection(job, given)
-  local ids, emails, known = {}, {}, {}
+local function protection(job)
+  local known = {}
   for _, name in ipairs(job.story.header.limits.protect or {}) do known[name] = true end
   local find = search.new { client = job.client, tasks = job.tasks, verb = job.verb }
-  for _, list in ipairs { job.client.protect, job.limits.protect or {}, given } do
-    for _, name in ipairs(list) do
-      if not name:find("@", 1, true) then
-        ids[name] = true
-      else
-        emails[name:lower()] = true
-        if not known[name] then find:protect(name) end
-      end
-    end
-  end
+  local is_protected = find:protection({ job.client.protect, job.limits.protect }, known)
   local ok, err = find:run()
   if not ok then return nil, err end
-  return function(person)
-    return ids[person.id] or find.protected[person.id]
-      or person.email and emails[person.email:lower()]
-  end
+  return is_protected
 end
 
 -- Everybody who is still to be changed.
@@ -102,7 +90,7 @@ end
 function Job:run(tasks)
   self.people, self.scheduler, self.tasks = self:open_people(), tasks.scheduler, tasks
   local problem
-  self.is_protected, problem = protection(self, self.protect)
+  self.is_protected, problem = protection(self)
   if not self.is_protected then return nil, problem end
   local first_done = false
   while not first_done do
@@ -143,7 +131,7 @@ function Job:close(clean, nothing_sent)
   if outcome.journal then self:keep(self.book:close()) end
 end
 
--- What apply is given goes before what the plan was given.
+-- What stands in a later map goes before what stands in an earlier one.
 local function merged(...)
   local all = {}
   for _, map in ipairs { ... } do
@@ -167,7 +155,6 @@ local function run(client, verb, story, book, path, given, limits, outcome)
     on_result = given.on_result, should_stop = given.should_stop,
     max_duration = given.max_duration, resuming = story.opened ~= nil,
     with_canary = given.canary ~= false and not verb.once,
-    protect = given.protect or {},
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
     begun = now, synced = now, flushed = now,
   }, Job)
@@ -208,9 +195,20 @@ local function facts_of(client, planned)
   })
 end
 
+-- The limits of a run: what it is given goes before what the runs before it were given, and that
+-- before what the plan was given. Who is protected stays so.
+local function limits_of(story, given)
+  local before = merged(story.header.limits, story.opened and story.opened.limits or {})
+  local limits, protect = merged(before, options.limits(given)), {}
+  for _, list in ipairs { before.protect or {}, given.protect or {} } do
+    for _, name in ipairs(list) do protect[#protect + 1] = name end
+  end
+  limits.protect = protect
+  return limits
+end
+
 local function begin(client, verb, story, book, path, given, outcome)
-  local limits = merged(story.header.limits, story.opened and story.opened.limits or {},
-    options.limits(given))
+  local limits = limits_of(story, given)
   local facts, err = facts_of(client, story.planned)
   if facts then
     local sentences = guards.refusals(limits, facts)

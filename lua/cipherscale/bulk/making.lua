@@ -351,27 +351,6 @@ end
 
 -- ---- The whole ----
 
-function Making:protection()
-  local ids, emails = {}, {}
-  self.protected = {}
-  for _, list in ipairs { self.client.protect, self.job.protect or {} } do
-    for _, given in ipairs(list) do
-      local name = given:match("^%s*(.-)%s*$")
-      self.protected[#self.protected + 1] = name
-      if name:find("@", 1, true) then
-        emails[name:lower()] = true
-        self.search:protect(name)
-      else
-        ids[name] = true
-      end
-    end
-  end
-  self.is_protected = function(person)
-    return ids[person.id] or self.search.protected[person.id]
-      or person.email and emails[person.email:lower()]
-  end
-end
-
 function Making:prove()
   if self.proven or not self.verb.prove or self.job.direct_roles == "assume" then return true end
   local reads, err = self.verb.prove(self.client, self.witnesses)
@@ -393,7 +372,8 @@ function Making:run(tasks)
     holding_of = function(held) return self:holding_of(held) end,
   }
   self:read_entries()
-  self:protection()
+  self.is_protected, self.protected =
+    self.search:protection { client.protect, self.job.protect or {} }
   self.concerned = self.catalogue:concerned()
   self.search.concerned = self.concerned
   local ok
