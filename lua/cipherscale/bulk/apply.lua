@@ -33,9 +33,9 @@ local function protection(job)
 end
 
 -- Everybody who is still to be changed.
-function Job:open_people()
-  local next_person = journal.people(self.book, self.story.header)
-  local outcomes = self.story.outcomes
+local function open_people(book, story)
+  local next_person = journal.people(book, story.header)
+  local outcomes = story.outcomes
   return function()
     while true do
       local person = next_person()
@@ -88,7 +88,8 @@ end
 -- The first change is made alone, also without a canary: a client that may not send at all shows
 -- it there.
 function Job:run(tasks)
-  self.people, self.scheduler, self.tasks = self:open_people(), tasks.scheduler, tasks
+  self.people = open_people(self.book, self.story)
+  self.scheduler, self.tasks = tasks.scheduler, tasks
   local problem
   self.is_protected, problem = protection(self)
   if not self.is_protected then return nil, problem end
@@ -185,14 +186,19 @@ local function run(client, verb, story, book, path, given, limits, outcome)
   return outcome
 end
 
--- The facts of the plan, with the administrators as they are now where the plan takes some away.
-local function facts_of(client, planned)
+-- The facts of the plan, with the administrators as they are now where the plan takes some away:
+-- earlier runs, or others, may have taken some already.
+local function facts_of(client, verb, story, book)
+  local planned, lost = story.planned, 0
   if (planned.admins_lost or 0) == 0 then return planned end
   local admins, count = admins_of(client)
   if not admins then return nil, count end
-  return merged(planned, {
-    admins = count, admins_left = count - (planned.admins - planned.admins_left),
-  })
+  for person in open_people(book, story) do
+    if admins[person.user] and verb.takes_admin(person.change, guards.is_admin) then
+      lost = lost + 1
+    end
+  end
+  return merged(planned, { admins = count, admins_lost = lost, admins_left = count - lost })
 end
 
 -- The limits of a run: what it is given goes before what the runs before it were given, and that
@@ -209,7 +215,7 @@ end
 
 local function begin(client, verb, story, book, path, given, outcome)
   local limits = limits_of(story, given)
-  local facts, err = facts_of(client, story.planned)
+  local facts, err = facts_of(client, verb, story, book)
   if facts then
     local sentences = guards.refusals(limits, facts)
     if #sentences == 0 then return run(client, verb, story, book, path, given, limits, outcome) end
