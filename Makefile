@@ -24,9 +24,10 @@ BENCH_SOURCES := $(wildcard bench/*.c)
 
 LUA_FILES := $(addprefix lua/cipherscale/, \
   init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua bulk/admins.lua bulk/apply.lua \
-  bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua bulk/nearest.lua bulk/options.lua bulk/people.lua \
-  bulk/plan.lua bulk/progress.lua bulk/report.lua bulk/reverse.lua bulk/search.lua \
-  bulk/spool.lua bulk/state.lua bulk/text.lua bulk/things.lua bulk/verbs.lua \
+  bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua bulk/nearest.lua \
+  bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua bulk/report.lua \
+  bulk/reverse.lua bulk/search.lua bulk/spool.lua bulk/state.lua bulk/text.lua \
+  bulk/things.lua bulk/verbs.lua bulk/verify.lua \
   sandbox/init.lua sandbox/assumptions.lua sandbox/changes.lua sandbox/command.lua \
   sandbox/contract.lua sandbox/json.lua sandbox/misbehaviour.lua sandbox/names.lua \
   sandbox/operations.lua sandbox/people.lua sandbox/picks.lua sandbox/references.lua \

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- What stands in a list or a CSV file: odd names, cells that are blank or look like formulas, wishes
--- that are spelled in several ways, and what comes out as CSV and goes in again.
+-- What stands in a list or a CSV file: odd names, cells that are blank or look like formulas,
+-- wishes that are spelled in several ways, and what comes out as CSV and goes in again.
 
 local cipherscale = require "cipherscale"
 local helper = require "spec.support.helper"
@@ -11,7 +11,6 @@ local start = tenant.start
 local users = tenant.users
 local emails = tenant.emails
 local plan = tenant.plan
-local changes_of = tenant.changes_of
 local changed_ids = tenant.changed_ids
 
 describe("the input of a bulk job", function()

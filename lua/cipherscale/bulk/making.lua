@@ -311,7 +311,7 @@ function Making:record(person)
   end
   local change = change_of(person.holding, person.ask)
   person.is_owner = self.verb.fixed and self.admins and self.admins[person.id] == "OWNER"
-  local withheld = not change.nothing and not self.job.checking
+  local withheld = not change.nothing
     and guards.ask("withhold", self.job, person, change, self.is_protected) or nil
   self.total = self.total + 1
   if withheld then
@@ -405,7 +405,7 @@ function Making:run(tasks)
 end
 
 --- Makes a plan in a new journal, or in memory.
---- @param job table checked options; also undo_of (a path) and whether asking nothing is fine
+--- @param job table checked options; also undo_of (a path)
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
@@ -418,7 +418,7 @@ function M.make(client, verb, job)
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, at = os.time(),
     next_entry = next_entry, word = word, columns = columns, entries = spool.new(path ~= nil),
-    nothing_is_fine = job.undo_of ~= nil or job.checking,
+    nothing_is_fine = job.undo_of ~= nil,
     asks = {}, holdings = {}, problems = {}, lost = {}, compared = 0,
     facts = { losses = {}, total = 0, undo = job.undo_of and true or nil },
     witnesses = {},
