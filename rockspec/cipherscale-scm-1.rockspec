@@ -50,6 +50,7 @@ build = {
     ["cipherscale.bulk.text"] = "lua/cipherscale/bulk/text.lua",
     ["cipherscale.bulk.things"] = "lua/cipherscale/bulk/things.lua",
     ["cipherscale.bulk.verbs"] = "lua/cipherscale/bulk/verbs.lua",
+    ["cipherscale.bulk.verify"] = "lua/cipherscale/bulk/verify.lua",
     ["cipherscale.sandbox"] = "lua/cipherscale/sandbox/init.lua",
     ["cipherscale.sandbox.assumptions"] = "lua/cipherscale/sandbox/assumptions.lua",
     ["cipherscale.sandbox.changes"] = "lua/cipherscale/sandbox/changes.lua",
