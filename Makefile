@@ -10,8 +10,8 @@
 PLAIN_NAMES := list url base_url buffer retry pace turns events poller forked receive transport \
   engine crc32c record lines journal seen
 TABLE_NAMES := endpoints fields
-LUA_SIDE_NAMES := core client options schedule wait binding shape query writer names check \
-  json error answer journal_lua seen_lua
+LUA_SIDE_NAMES := core client options schedule wait binding direct shape query writer names \
+  check json error answer journal_lua seen_lua
 SANDBOX_NAMES := core server rules log
 
 PLAIN_SOURCES := $(PLAIN_NAMES:%=csrc/%.c)
@@ -23,9 +23,9 @@ PROBE_SOURCES := spec/support/probe.c $(addprefix csrc/,url.c retry.c pace.c buf
 BENCH_SOURCES := $(wildcard bench/*.c)
 
 LUA_FILES := $(addprefix lua/cipherscale/, \
-  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua bulk/admins.lua bulk/apply.lua \
-  bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua bulk/nearest.lua bulk/options.lua bulk/people.lua \
-  bulk/plan.lua bulk/progress.lua bulk/report.lua bulk/reverse.lua bulk/search.lua \
+  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua \
+  bulk/admins.lua bulk/apply.lua bulk/guards.lua bulk/job.lua bulk/journal.lua \
+  bulk/making.lua bulk/nearest.lua bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua bulk/report.lua bulk/reverse.lua bulk/search.lua \
   bulk/spool.lua bulk/state.lua bulk/text.lua bulk/things.lua bulk/verbs.lua \
   sandbox/init.lua sandbox/assumptions.lua sandbox/changes.lua sandbox/command.lua \
   sandbox/contract.lua sandbox/json.lua sandbox/misbehaviour.lua sandbox/names.lua \
