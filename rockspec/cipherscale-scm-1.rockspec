@@ -75,6 +75,7 @@ build = {
         "csrc/schedule.c",
         "csrc/wait.c",
         "csrc/binding.c",
+        "csrc/direct.c",
         "csrc/shape.c",
         "csrc/query.c",
         "csrc/writer.c",
