@@ -21,6 +21,7 @@
 --   fixed     function(fields, deleting): is it built in (assumption built_in)
 --   kept      function(state, record): a sentence where it may not be deleted
 --   held      true: others may hold it when it is deleted (assumption in_use)
+--   deactivated function(record): is it
 --   added, removing   function(state, record)
 
 local json = require "cipherscale.sandbox.json"
@@ -71,6 +72,7 @@ M.user = {
       return { maxDevices = most_devices(user) }
     end
   end,
+  deactivated = is_deactivated,
   kept = function(state, user)
     if user.fields.isOwner and state.assume.owner_delete == "reject" then
       return "The owner cannot be deleted"

@@ -29,10 +29,12 @@ local function equal(value, text)
   return tostring(value) == text or type(value) == "number" and value == tonumber(text)
 end
 
--- As numbers where both are, else as texts: dates sort as their texts do.
+-- A number goes by its value, all else by its text; dates sort as their texts do.
 local function less(a, b)
-  local x, y = tonumber(a), tonumber(b)
-  if x and y then return x < y end
+  if type(a) == "number" or type(b) == "number" then
+    local x, y = tonumber(a), tonumber(b)
+    if x and y then return x < y end
+  end
   return tostring(a) < tostring(b)
 end
 
@@ -163,7 +165,9 @@ local function sort(state, kind, records, texts, problems)
   for i, record in ipairs(records) do places[record], sorted[i] = i, record end
   table.sort(sorted, function(a, b)
     for _, key in ipairs(keys) do
-      local x, y = a.fields[key.field] or "", b.fields[key.field] or ""
+      local x, y = a.fields[key.field], b.fields[key.field]
+      if x == nil then x = "" end
+      if y == nil then y = "" end
       if key.down then x, y = y, x end
       if less(x, y) then return true end
       if less(y, x) then return false end
@@ -224,7 +228,8 @@ function M.answer(state, request, kind, records)
     return false, 400, problems
   end
   if paged then
-    local part = table.move(records, offset + 1, math.min(offset + limit, #records), 1, {})
+    local part = {}
+    for i = offset + 1, math.min(offset + limit, #records) do part[#part + 1] = records[i] end
     return M.encode_page(state:encode_list(part), #records, limit, offset)
   end
   if #records == 1 and state.assume.plain_lists == "single" then

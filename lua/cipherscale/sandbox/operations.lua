@@ -37,7 +37,6 @@ local function between(first_kind, second_kind, act)
 end
 
 local PENDING = { invited = true, pending = true }
-local DEACTIVATED = { deactivated = true, inactive = true }
 
 local function status_of(record)
   return tostring(record.fields.status):lower()
@@ -109,14 +108,14 @@ local function deactivate_again(state, record)
 end
 
 M.UsersController_deactivate = on(kinds.user, function(state, user)
-  if DEACTIVATED[status_of(user)] then return deactivate_again(state, user) end
+  if kinds.user.deactivated(user) then return deactivate_again(state, user) end
   user.fields.status = "Deactivated"
   store.touch(user)
   return state:encode_record(user)
 end)
 
 M.UsersController_reactivate = on(kinds.user, function(state, user)
-  if DEACTIVATED[status_of(user)] then
+  if kinds.user.deactivated(user) then
     user.fields.status = "Active"
     store.touch(user)
   elseif state.assume.reactivate_active == "reject" then
