@@ -122,8 +122,9 @@ describe("in the sandbox", function()
 
     it("lose a role that is taken from the role's side, but not what groups give", function()
       start { users = { { id = "u", roles = { "BASIC", "ADMIN", "OWNER" }, groups = { "g" } } },
-        groups = { { name = "g", roles = { "BASIC" } } }, roles = { { id = "basic", type = "BASIC" },
-          { id = "admin", type = "ADMIN" }, { id = "owner", type = "OWNER" } } }
+        groups = { { name = "g", roles = { "BASIC" } } },
+        roles = { { id = "basic", type = "BASIC" }, { id = "admin", type = "ADMIN" },
+          { id = "owner", type = "OWNER" } } }
       get("/roles/admin/users/u", "DELETE")
       get("/roles/basic/users/u", "DELETE")
       assert.equal("OWNER BASIC", words(get("/users/u/roles"), "type"))
@@ -200,7 +201,9 @@ describe("in the sandbox", function()
   describe("gateways", function()
     before_each(function()
       start {
-        gateways = { { id = "g", name = "G", status = "ONLINE" }, { id = "h", status = "PENDING" } },
+        gateways = {
+          { id = "g", name = "G", status = "ONLINE" }, { id = "h", status = "PENDING" },
+        },
         resources = { { id = "r", name = "Wiki", gateways = { "g", "h" },
           addresses = { { id = "a", address = "10.0.0.5" } } },
           { id = "s", name = "Blog", gateways = { "G" }, addresses = { "b.example" } } },
@@ -251,7 +254,8 @@ describe("in the sandbox", function()
     it("make their addresses, of their own type", function()
       local made = get("/resources", "POST", [[{ "name": "Blog", "type": "INTERNET", "addresses": [
         { "address": "blog.example", "protocols": ["web"] },
-        { "address": "fe80::1", "protocols": [] }, { "address": "10.0.0.0/8", "protocols": [] } ] }]])
+        { "address": "fe80::1", "protocols": [] },
+        { "address": "10.0.0.0/8", "protocols": [] } ] }]])
       assert.same({ "MANUAL", "blog.example fe80::1 10.0.0.0/8", "false true true" },
         { made.loadBalancingMode, words(made.addresses, "address"), words(made.addresses, "isIp") })
       assert.equal("INTERNET INTERNET INTERNET", words(made.addresses, "type"))
