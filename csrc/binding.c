@@ -10,6 +10,7 @@
 #include "check.h"
 #include "endpoints.h"
 #include "error.h"
+#include "query.h"
 #include "shape.h"
 #include "url.h"
 #include "wait.h"
@@ -118,13 +119,21 @@ static int prepare(lua_State *L) {
                       n == 1 ? "" : "s", given);
   }
   lua_settop(L, n + 2); /* absent ones are nil; so is one behind the last */
-  if (row->query)
-    cs_shape_write_query(L, call->row->call, fields + 1, row->query, &request->url);
+  const struct cs_place place = {.call = row->call, .member = "field"};
+  bool loose = call->client->loose;
+  if (row->query) {
+    const struct cs_writer writer = {L, &request->url, loose};
+    cs_query_write(&writer, &place, fields + 1, row->query);
+  }
   request->has_body = row->body != NULL;
   if (row->body) {
+    const struct cs_writer writer = {L, &request->body, loose};
     int table = fields ? fields + 1 : n + 2;
-    cs_shape_write_body(L, call->row->call, table, first_positional + 1, row->body,
-                        &request->body);
+    if (row->several) {
+      cs_shape_write_bodies(&writer, &place, table, row->several, row->body);
+    } else {
+      cs_shape_write_body(&writer, &place, table, first_positional + 1, row->body);
+    }
   }
   struct cs_call_options merged = call->client->defaults;
   bool has_options = !lua_isnil(L, options + 1);

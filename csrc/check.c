@@ -7,14 +7,33 @@
 
 #include "error.h"
 
+enum { LONGEST_NAME = 64 }; /* of a field in a message, in bytes */
+
+/* Pushes a name, or the beginning of a long one, and no half character. */
+static void push_name(lua_State *L, const char *name) {
+  size_t n = strlen(name);
+  if (n <= LONGEST_NAME) {
+    lua_pushstring(L, name);
+    return;
+  }
+  n = LONGEST_NAME;
+  while (n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) n--;
+  lua_pushlstring(L, name, n);
+  lua_pushliteral(L, "\xE2\x80\xA6"); /* … */
+  lua_concat(L, 2);
+}
+
 static void push_path(lua_State *L, const struct cs_place *place) {
+  luaL_checkstack(L, 6, "too many nested tables");
   if (!place->parent) {
     lua_pushliteral(L, "");
     return;
   }
   push_path(L, place->parent);
   if (place->name) {
-    lua_pushfstring(L, place->parent->parent ? ".%s" : "%s", place->name);
+    lua_pushstring(L, place->parent->parent ? "." : "");
+    push_name(L, place->name);
+    lua_concat(L, 2);
   } else {
     lua_pushfstring(L, "[%d]", (int)place->element);
   }
@@ -35,13 +54,19 @@ int cs_check_complain(lua_State *L, const struct cs_place *place, const char *ex
                     lua_tostring(L, -1), expected, got);
 }
 
+int cs_check_refuse(lua_State *L, const struct cs_place *place, const char *text) {
+  push_path(L, place);
+  return luaL_error(L, "%s: %s: %s", cs_check_call(place), lua_tostring(L, -1), text);
+}
+
 static const char *type_phrase(enum cs_type type) {
   static const char *const phrases[] = {
     [CS_STRING] = "string",   [CS_ID] = "non-empty string",
     [CS_INTEGER] = "integer", [CS_NUMBER] = "number",
     [CS_BOOLEAN] = "boolean", [CS_OBJECT] = "table",
     [CS_LIST] = "list",       [CS_FUNCTION] = "function",
-    [CS_TABLE] = "table",     [CS_STRING_OR_FUNCTION] = "string or function"};
+    [CS_TABLE] = "table",     [CS_STRING_OR_FUNCTION] = "string or function",
+    [CS_FILTER] = "filter"};
   return phrases[type];
 }
 
@@ -54,7 +79,14 @@ const char *cs_check_push_expected(lua_State *L, const struct cs_field *field) {
       lua_concat(L, 2);
     }
   } else if (field->type == CS_LIST) {
-    lua_pushfstring(L, "list of %ss", type_phrase(field->of->type));
+    /* What makes a string an id is said of the element that is none. */
+    enum cs_type type = field->of->type == CS_ID ? CS_STRING : field->of->type;
+    const char *element = type_phrase(type);
+    lua_pushfstring(L, "list of %ss", element);
+    if (field->flags & CS_OR_ONE) {
+      lua_pushfstring(L, " or %s", element);
+      lua_concat(L, 2);
+    }
   } else if (field->type == CS_INTEGER || field->type == CS_NUMBER) {
     char range[80];
     (void)snprintf(range, sizeof range, " from %.15g to %.15g", field->min, field->max);
@@ -83,12 +115,30 @@ static bool in_range(const struct cs_field *field, lua_Number number) {
   return number >= field->min && number <= field->max;
 }
 
-static bool is_allowed(const struct cs_field *field, const char *text) {
+static bool is_allowed(const struct cs_field *field, const char *text, size_t length) {
   if (!field->allowed) return true;
+  if (strlen(text) != length) return false;
   for (const char *const *word = field->allowed; *word; word++) {
     if (strcmp(*word, text) == 0) return true;
   }
   return false;
+}
+
+static bool has_control_character(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++) {
+    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) return true;
+  }
+  return false;
+}
+
+const char *cs_check_text(lua_State *L, const struct cs_place *place, int index,
+                          size_t *length) {
+  if (lua_type(L, index) != LUA_TSTRING)
+    (void)cs_check_complain(L, place, "string", cs_error_got(L, index));
+  const char *text = lua_tolstring(L, index, length);
+  if (has_control_character(text, *length))
+    (void)cs_check_complain(L, place, "string", "one with a control character");
+  return text;
 }
 
 const char *cs_check_string(lua_State *L, const struct cs_place *place,
@@ -98,13 +148,12 @@ const char *cs_check_string(lua_State *L, const struct cs_place *place,
   const char *text = lua_tolstring(L, index, length);
   if (field->type == CS_ID) {
     if (*length == 0) (void)cs_check_complain_type(L, place, field, index);
-    for (size_t i = 0; i < *length; i++) {
-      if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-        (void)cs_check_complain(L, place, type_phrase(CS_ID),
-                                "one with a control character");
+    if (has_control_character(text, *length)) {
+      (void)cs_check_complain(L, place, type_phrase(CS_ID),
+                              "one with a control character");
     }
   }
-  if (!is_allowed(field, text)) {
+  if (!is_allowed(field, text, *length)) {
     lua_pushfstring(L, "'%s'", text);
     const char *got = lua_tostring(L, -1);
     (void)cs_check_complain(L, place, cs_check_push_expected(L, field), got);
@@ -145,8 +194,7 @@ bool cs_check_boolean(lua_State *L, const struct cs_place *place,
   return lua_toboolean(L, index) != 0;
 }
 
-static const struct cs_field *find_field(const struct cs_field *fields,
-                                         const char *name) {
+const struct cs_field *cs_check_find(const struct cs_field *fields, const char *name) {
   for (; fields->name; fields++) {
     if (!(fields->flags & CS_POSITIONAL) && strcmp(fields->name, name) == 0)
       return fields;
@@ -158,27 +206,36 @@ static const char *field_name(const void *fields, int i) {
   return ((const struct cs_field *)fields)[i].name;
 }
 
-static int complain_key(lua_State *L, const struct cs_place *place,
-                        const struct cs_field *fields, int key) {
+const char *cs_check_name(lua_State *L, const struct cs_place *place, const char *what,
+                          int key) {
+  size_t n = 0;
+  const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tolstring(L, key, &n) : NULL;
+  if (n > 0 && !has_control_character(name, n)) return name;
   push_path(L, place);
   const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
-  if (lua_type(L, key) != LUA_TSTRING) {
-    return luaL_error(L, "%s: %s%s%s names expected, got a key of type %s",
-                      cs_check_call(place), path, colon, root_of(place)->member,
-                      luaL_typename(L, key));
-  }
+  const char *got = n > 0 ? "one with a control character" : "an empty one";
+  if (!name) got = lua_pushfstring(L, "a key of type %s", luaL_typename(L, key));
+  (void)luaL_error(L, "%s: %s%s%s names expected, got %s", cs_check_call(place), path,
+                   colon, what, got);
+  return NULL;
+}
+
+static int complain_unknown(lua_State *L, const struct cs_place *place,
+                            const struct cs_field *fields, const char *name) {
   int count = 0;
   while (fields[count].name) count++;
-  const char *text = cs_error_push_unknown(
-    L, root_of(place)->member, lua_tostring(L, key), field_name, fields, count);
+  push_path(L, place);
+  const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
+  const char *text =
+    cs_error_push_unknown(L, root_of(place)->member, name, field_name, fields, count);
   return luaL_error(L, "%s: %s%s%s", cs_check_call(place), path, colon, text);
 }
 
 /* Checks the key on top of the stack. */
 static void check_key(lua_State *L, const struct cs_place *place,
                       const struct cs_field *fields) {
-  if (lua_type(L, -1) != LUA_TSTRING || !find_field(fields, lua_tostring(L, -1)))
-    (void)complain_key(L, place, fields, lua_gettop(L));
+  const char *name = cs_check_name(L, place, root_of(place)->member, lua_gettop(L));
+  if (!cs_check_find(fields, name)) (void)complain_unknown(L, place, fields, name);
 }
 
 /* Pushes a plain table of what __pairs shows; false, and nothing pushed, without it. */
@@ -209,10 +266,11 @@ void cs_check_open(lua_State *L, const struct cs_place *place,
   if (!viewed) lua_pushvalue(L, index);
   int table = lua_gettop(L);
   lua_pushnil(L);
-  while (lua_next(L, table)) {
+  while (fields && lua_next(L, table)) {
     lua_pop(L, 1);
     check_key(L, place, fields);
   }
+  if (!fields) lua_pop(L, 1);
   if (viewed) {
     lua_createtable(L, 0, 1);
     lua_pushvalue(L, index);
@@ -243,8 +301,9 @@ static void check_element_keys(lua_State *L, const struct cs_place *place, int i
     if (lua_type(L, -1) == LUA_TNUMBER && whole && i >= 1 && i <= length) continue;
     const char *key = luaL_tolstring(L, -1, NULL);
     push_path(L, place);
-    (void)luaL_error(L, "%s: %s: list without holes expected, got the key %s",
-                     cs_check_call(place), lua_tostring(L, -1), key);
+    const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
+    (void)luaL_error(L, "%s: %s%slist without holes expected, got the key %s",
+                     cs_check_call(place), path, colon, key);
   }
   if (viewed) lua_pop(L, 1);
 }

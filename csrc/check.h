@@ -22,6 +22,7 @@ struct cs_place {
   const char *member; /* likewise: what its keys are called, "field" or "option" */
   const char *name;   /* NULL for an element */
   lua_Integer element;
+  const void *table; /* the one that is walked here, where loops are looked for */
 };
 
 /* The call that the walk is for: "users.update_roles". */
@@ -34,6 +35,9 @@ int cs_check_complain(lua_State *L, const struct cs_place *place, const char *ex
                       const char *got);
 int cs_check_complain_type(lua_State *L, const struct cs_place *place,
                            const struct cs_field *field, int index);
+
+/* Raises "<call>: <path>: <text>". */
+int cs_check_refuse(lua_State *L, const struct cs_place *place, const char *text);
 
 /* Raises when a buffer could not take what was appended; CS_OK passes. `what` names the
    thing that would have been too large. */
@@ -51,8 +55,21 @@ bool cs_check_boolean(lua_State *L, const struct cs_place *place,
 void cs_check_table(lua_State *L, const struct cs_place *place, const char *expected,
                     int index);
 
-/* Checks the names of all fields and pushes the table to look them up in: the view that
-   __pairs gives, which falls back on the table itself, or the table. */
+/* A string of any length without control characters. */
+const char *cs_check_text(lua_State *L, const struct cs_place *place, int index,
+                          size_t *length);
+
+/* A key that is a name: a string without control characters, and not empty. `what` says
+   whose, "field" for example. */
+const char *cs_check_name(lua_State *L, const struct cs_place *place, const char *what,
+                          int key);
+
+/* The field of that name in a list; NULL when there is none. */
+const struct cs_field *cs_check_find(const struct cs_field *fields, const char *name);
+
+/* Checks the names of all fields, unless `fields` is NULL, and pushes the table to look
+   them up in: the view that __pairs gives, which falls back on the table itself, or the
+   table. */
 void cs_check_open(lua_State *L, const struct cs_place *place,
                    const struct cs_field *fields, int index);
 

@@ -204,6 +204,7 @@ static int new_client(lua_State *L) {
   int values = lua_gettop(L);
   client->defaults = options.call;
   client->read_only = options.read_only;
+  client->loose = !options.validate;
   client->max_in_flight = options.max_in_flight;
   client->has_on_event = lua_getfield(L, values, "on_event") != LUA_TNIL;
   lua_pop(L, 1);

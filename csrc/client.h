@@ -21,6 +21,7 @@ struct cs_client {
   char *base, *key; /* copies, freed with the client */
   int max_in_flight;
   bool read_only, has_on_event;
+  bool loose; /* validate = false: what the lists of fields do not know passes through */
   bool telling; /* on_event is being called: do not call it from within */
 
   /* Tasks: see schedule.h. */

@@ -4,6 +4,8 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 100 };
@@ -215,4 +217,29 @@ int cs_json_quote(lua_State *L) {
   luaL_addchar(&out, '"');
   luaL_pushresult(&out);
   return 1;
+}
+
+/* ---- Numbers ---- */
+
+/* The locale's decimal point, whatever its bytes, becomes a point. */
+static void put_point(char *text) {
+  static const char known[] = "0123456789+-eE";
+  char *end = text + strspn(text, known), *rest = end;
+  if (!*rest) return;
+  while (*rest && !strchr(known, *rest)) rest++;
+  *end = '.';
+  memmove(end + 1, rest, strlen(rest) + 1);
+}
+
+void cs_json_write_number(double number, char text[32]) {
+  if (floor(number) >= number && fabs(number) <= (double)exact_limit) {
+    (void)snprintf(text, 32, "%.0f", number); /* not 1e+15 */
+    return;
+  }
+  for (int digits = 15; digits <= 17; digits++) {
+    (void)snprintf(text, 32, "%.*g", digits, number);
+    double back = strtod(text, NULL);
+    if (back >= number && back <= number) break;
+  }
+  put_point(text);
 }

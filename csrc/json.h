@@ -2,7 +2,8 @@
 /*
  * JSON. Reading is lua-cjson's, through a private instance whose settings nobody shares,
  * followed by one walk that makes the result native: null fields are dropped, whole
- * numbers up to 2^53 are integers. Writing is shape.c's, except for strings.
+ * numbers up to 2^53 are integers. Writing is shape.c's and writer.c's, except for strings
+ * and numbers.
  */
 #ifndef CS_JSON_H
 #define CS_JSON_H
@@ -32,6 +33,10 @@ void cs_json_push_null(lua_State *L);
 /* Appends a JSON string with its quotes; CS_INVALID when the bytes are not UTF-8. */
 enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,
                                      size_t n);
+
+/* Writes a finite number with as few digits as give it back, whatever the locale; whole
+   ones up to 2^53 without an exponent. */
+void cs_json_write_number(double number, char text[32]);
 
 #pragma GCC visibility pop
 

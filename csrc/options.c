@@ -75,6 +75,7 @@ static const struct cs_field client_options[] = {
   {.name = "no_proxy", .type = CS_STRING, AT(no_proxy)},
   {.name = "app", .type = CS_ID, AT(app)},
   {.name = "read_only", .type = CS_BOOLEAN, AT(read_only)},
+  {.name = "validate", .type = CS_BOOLEAN, AT(validate)},
   {.name = "protect", .type = CS_LIST, .of = &person},
   {.name = "on_event", .type = CS_FUNCTION},
   {.name = NULL}};
@@ -89,12 +90,14 @@ static const struct cs_options defaults = {
   .call = {.timeout = 30, .total_timeout = 300, .max_retry_wait = 120, .max_retries = 3},
   .connect_timeout = 10,
   .max_in_flight = 32,
+  .validate = true,
   .max_response_bytes = 16 * 1024 * 1024,
 };
 
 void cs_options_read_call(lua_State *L, const char *call, int index,
                           struct cs_call_options *options) {
-  cs_shape_read_options(L, call, index, call_options, options);
+  const struct cs_place place = {.call = call, .member = "option"};
+  cs_shape_read(L, &place, index, call_options, options);
 }
 
 /* ---- The API key ---- */
@@ -203,7 +206,8 @@ static void check_app(lua_State *L, const char *app) {
 
 void cs_options_read(lua_State *L, int index, struct cs_options *options) {
   *options = defaults;
-  cs_shape_read_options(L, new_call, index, client_options, options);
+  const struct cs_place place = {.call = new_call, .member = "option"};
+  cs_shape_read(L, &place, index, client_options, options);
   int values = lua_gettop(L);
   check_app(L, options->app);
   options->http2 = options->http_version && strcmp(options->http_version, "2") == 0;

@@ -24,7 +24,7 @@ struct cs_options {
   double connect_timeout;      /* seconds */
   double rate;                 /* starts a second; 0 for no bound */
   int max_in_flight, max_response_bytes;
-  bool read_only, http2, loopback;
+  bool read_only, validate, http2, loopback;
   const char *api_key, *base_url; /* resolved and checked */
   const char *api_key_env, *api_key_file;
   const char *http_version, *ca_file, *ca_path, *proxy, *no_proxy, *app;

@@ -7,186 +7,174 @@
 #include <string.h>
 
 #include "check.h"
-#include "json.h"
-#include "url.h"
 
 /* ---- JSON ---- */
 
-enum { LONGEST_NAME = 64 }; /* of a field: they are ours, see fields.c */
-
-struct writer {
-  lua_State *L;
-  struct cs_buffer *out;
-};
-
-static void put(const struct writer *w, const struct cs_place *place, const char *text) {
-  cs_check_status(w->L, cs_check_call(place), cs_buffer_append_text(w->out, text),
-                  "body");
-}
-
-static void put_string(const struct writer *w, const struct cs_place *place,
-                       const char *text, size_t n) {
-  enum cs_status status = cs_json_append_string(w->out, text, n);
-  if (status == CS_INVALID)
-    (void)cs_check_complain(w->L, place, "valid UTF-8", "other bytes");
-  cs_check_status(w->L, cs_check_call(place), status, "body");
-}
-
-static void put_object(const struct writer *w, const struct cs_place *place,
+static void put_object(const struct cs_writer *w, const struct cs_place *place,
                        const struct cs_field *fields, int index, int first_positional);
 
+/* Whether a value goes out as what it is, since the client does not check: it is not what
+   the field is known to hold. Strings lose their list of allowed ones in any case. */
+static bool is_unknown(lua_State *L, const struct cs_field *field, int index) {
+  bool table = lua_istable(L, index);
+  switch (field->type) {
+  case CS_STRING:
+  case CS_ID:
+    return lua_type(L, index) != LUA_TSTRING;
+  case CS_OBJECT:
+    return !table || cs_writer_kind(L, index) == CS_TABLE_LIST;
+  case CS_LIST:
+    return !table || cs_writer_kind(L, index) == CS_TABLE_OBJECT;
+  default:
+    return true;
+  }
+}
+
+static void put_text(const struct cs_writer *w, const struct cs_place *place,
+                     const struct cs_field *field, int index) {
+  size_t n;
+  struct cs_field any = *field;
+  if (w->loose) any.allowed = NULL;
+  const char *text = cs_check_string(w->L, place, &any, index, &n);
+  cs_writer_put_string(w, place, text, n);
+}
+
+static void put_list(const struct cs_writer *w, const struct cs_place *place,
+                     const struct cs_field *field, int index);
+
 /* Writes the value at an absolute stack index. */
-static void put_value(const struct writer *w, const struct cs_place *place,
+static void put_value(const struct cs_writer *w, const struct cs_place *place,
                       const struct cs_field *field, int index) {
   lua_State *L = w->L;
   char number[32];
+  if (w->loose && is_unknown(L, field, index)) {
+    cs_writer_put_value(w, place, index);
+    return;
+  }
   switch (field->type) {
   case CS_STRING:
-  case CS_ID: {
-    size_t n;
-    const char *text = cs_check_string(L, place, field, index, &n);
-    put_string(w, place, text, n);
+  case CS_ID:
+    put_text(w, place, field, index);
     break;
-  }
   case CS_INTEGER:
     (void)snprintf(number, sizeof number, "%lld",
                    (long long)cs_check_integer(L, place, field, index));
-    put(w, place, number);
+    cs_writer_put(w, place, number);
     break;
   case CS_BOOLEAN:
-    put(w, place, cs_check_boolean(L, place, field, index) ? "true" : "false");
+    cs_writer_put(w, place, cs_check_boolean(L, place, field, index) ? "true" : "false");
     break;
   case CS_OBJECT:
     cs_check_table(L, place, "table", index);
     put_object(w, place, field->of, index, 0);
     break;
-  case CS_LIST: {
-    lua_Integer n = cs_check_list(L, place, field, index);
-    put(w, place, "[");
-    for (lua_Integer i = 1; cs_check_next_element(L, place, index, n, i); i++) {
-      const struct cs_place element = {.parent = place, .element = i};
-      if (i > 1) put(w, place, ",");
-      put_value(w, &element, field->of, lua_gettop(L));
-      lua_pop(L, 1);
-    }
-    put(w, place, "]");
+  case CS_LIST:
+    put_list(w, place, field, index);
     break;
-  }
   case CS_NUMBER:
   case CS_FUNCTION:
   case CS_TABLE:
   case CS_STRING_OR_FUNCTION:
+  case CS_FILTER:
     (void)luaL_error(L, "%s: no JSON is written for this type", cs_check_call(place));
   }
 }
 
-/* `,"name":` at once: this is done for each field of each call. */
-static void put_name(const struct writer *w, const struct cs_place *place, bool *first,
-                     const char *name) {
-  char text[LONGEST_NAME + 8];
-  int n = 0;
-  if (!*first) text[n++] = ',';
-  text[n++] = '"';
-  for (const char *p = name; *p && n < LONGEST_NAME; p++) text[n++] = *p;
-  text[n++] = '"';
-  text[n++] = ':';
-  text[n] = '\0';
-  put(w, place, text);
-  *first = false;
+static void put_list(const struct cs_writer *w, const struct cs_place *place,
+                     const struct cs_field *field, int index) {
+  lua_State *L = w->L;
+  struct cs_place here = *place;
+  lua_Integer n = cs_check_list(L, place, field, index);
+  here.table = lua_topointer(L, index);
+  if (w->loose) cs_writer_check_nesting(L, &here);
+  cs_writer_put(w, place, "[");
+  for (lua_Integer i = 1; cs_check_next_element(L, place, index, n, i); i++) {
+    const struct cs_place element = {.parent = &here, .element = i};
+    if (i > 1) cs_writer_put(w, place, ",");
+    put_value(w, &element, field->of, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  cs_writer_put(w, place, "]");
 }
 
-static void put_object(const struct writer *w, const struct cs_place *place,
-                       const struct cs_field *fields, int index, int first_positional) {
+/* The fields that the list knows, in its order. `table` is 0 where there is none. */
+static void put_fields(const struct cs_writer *w, const struct cs_place *place,
+                       const struct cs_field *fields, int table, int positional,
+                       bool *first) {
   lua_State *L = w->L;
-  bool first = true, has_table = !lua_isnoneornil(L, index);
-  luaL_checkstack(L, 10, "too many nested tables");
-  if (has_table) {
-    cs_check_open(L, place, fields, index);
-    index = lua_gettop(L);
-  }
-  put(w, place, "{");
   for (const struct cs_field *field = fields; field->name; field++) {
     const struct cs_place inner = {.parent = place, .name = field->name};
     if (field->flags & CS_POSITIONAL) {
-      put_name(w, place, &first, field->name);
-      put_value(w, &inner, field, first_positional++);
+      cs_writer_put_name(w, place, first, field->name);
+      put_value(w, &inner, field, positional++);
       continue;
     }
-    if (has_table) {
-      lua_getfield(L, index, field->name);
+    if (table) {
+      lua_getfield(L, table, field->name);
     } else {
       lua_pushnil(L);
     }
     if (!lua_isnil(L, -1)) {
-      put_name(w, place, &first, field->name);
+      cs_writer_put_name(w, place, first, field->name);
       put_value(w, &inner, field, lua_gettop(L));
     } else if (field->flags & CS_ALWAYS) {
-      put_name(w, place, &first, field->name);
-      put(w, place, "[]");
-    } else if (field->flags & CS_REQUIRED) {
+      cs_writer_put_name(w, place, first, field->name);
+      cs_writer_put(w, place, "[]");
+    } else if ((field->flags & CS_REQUIRED) && !w->loose) {
       (void)cs_check_complain_type(L, &inner, field, lua_gettop(L));
     }
     lua_pop(L, 1);
   }
-  put(w, place, "}");
-  if (has_table) lua_pop(L, 1);
 }
 
-void cs_shape_write_body(lua_State *L, const char *call, int index, int first_positional,
-                         const struct cs_field *fields, struct cs_buffer *out) {
-  const struct cs_place root = {.call = call, .member = "field"};
-  const struct writer writer = {L, out};
-  if (!lua_isnoneornil(L, index)) cs_check_table(L, &root, "table", index);
-  put_object(&writer, &root, fields, index, first_positional);
+static void put_object(const struct cs_writer *w, const struct cs_place *place,
+                       const struct cs_field *fields, int index, int first_positional) {
+  lua_State *L = w->L;
+  struct cs_place here = *place;
+  bool first = true, has_table = !lua_isnoneornil(L, index);
+  int table = 0;
+  luaL_checkstack(L, 16, "too many nested tables");
+  if (has_table) {
+    here.table = lua_topointer(L, index);
+    if (w->loose) cs_writer_check_nesting(L, &here);
+    cs_check_open(L, &here, w->loose ? NULL : fields, index);
+    table = lua_gettop(L);
+  }
+  cs_writer_put(w, place, "{");
+  put_fields(w, &here, fields, table, first_positional, &first);
+  if (table && w->loose) cs_writer_put_others(w, &here, fields, table, &first);
+  cs_writer_put(w, place, "}");
+  if (table) lua_pop(L, 1);
 }
 
-/* ---- Queries ---- */
+void cs_shape_write_body(const struct cs_writer *w, const struct cs_place *place,
+                         int index, int first_positional, const struct cs_field *fields) {
+  if (!lua_isnoneornil(w->L, index)) cs_check_table(w->L, place, "table", index);
+  put_object(w, place, fields, index, first_positional);
+}
 
-static void put_query(lua_State *L, const struct cs_place *place,
-                      const struct cs_field *field, const char *name, int index,
-                      bool *first, struct cs_buffer *out) {
-  char number[32];
-  const char *text = number;
-  size_t n = 0;
-  if (field->type == CS_LIST) { /* a repeated key, the default of OpenAPI */
-    lua_Integer count = cs_check_list(L, place, field, index);
-    for (lua_Integer i = 1; cs_check_next_element(L, place, index, count, i); i++) {
-      const struct cs_place element = {.parent = place, .element = i};
-      put_query(L, &element, field->of, name, lua_gettop(L), first, out);
-      lua_pop(L, 1);
-    }
+void cs_shape_write_bodies(const struct cs_writer *w, const struct cs_place *place,
+                           int index, int most, const struct cs_field *fields) {
+  lua_State *L = w->L;
+  const struct cs_field object = {.type = CS_OBJECT, .of = fields};
+  if (lua_type(L, index) != LUA_TTABLE || lua_geti(L, index, 1) == LUA_TNIL) {
+    cs_shape_write_body(w, place, index, 0, fields);
     return;
   }
-  if (field->type == CS_BOOLEAN) {
-    text = cs_check_boolean(L, place, field, index) ? "true" : "false";
-    n = strlen(text);
-  } else if (field->type == CS_INTEGER) {
-    n = (size_t)snprintf(number, sizeof number, "%lld",
-                         (long long)cs_check_integer(L, place, field, index));
-  } else {
-    text = cs_check_string(L, place, field, index, &n);
+  lua_pop(L, 1);
+  lua_Integer n = luaL_len(L, index);
+  if (n > most) {
+    (void)luaL_error(L, "%s: at most %d at once expected, got %d", cs_check_call(place),
+                     most, (int)n);
   }
-  cs_check_status(L, cs_check_call(place),
-                  cs_url_append_query(out, *first, name, text, n), "query");
-  *first = false;
-}
-
-void cs_shape_write_query(lua_State *L, const char *call, int index,
-                          const struct cs_field *fields, struct cs_buffer *out) {
-  const struct cs_place root = {.call = call, .member = "field"};
-  bool first = true;
-  if (lua_isnoneornil(L, index)) return;
-  cs_check_table(L, &root, "table", index);
-  cs_check_open(L, &root, fields, index);
-  index = lua_gettop(L);
-  for (const struct cs_field *field = fields; field->name; field++) {
-    const struct cs_place inner = {.parent = &root, .name = field->name};
-    lua_getfield(L, index, field->name);
-    if (!lua_isnil(L, -1))
-      put_query(L, &inner, field, field->name, lua_gettop(L), &first, out);
+  cs_writer_put(w, place, "[");
+  for (lua_Integer i = 1; cs_check_next_element(L, place, index, n, i); i++) {
+    const struct cs_place element = {.parent = place, .element = i};
+    if (i > 1) cs_writer_put(w, place, ",");
+    put_value(w, &element, &object, lua_gettop(L));
     lua_pop(L, 1);
   }
-  lua_pop(L, 1);
+  cs_writer_put(w, place, "]");
 }
 
 /* ---- Options ---- */
@@ -250,27 +238,30 @@ static void store(lua_State *L, const struct cs_place *place,
   case CS_OBJECT:
     cs_check_table(L, place, "table", index);
     break;
+  case CS_FILTER:
+    (void)luaL_error(L, "%s: no option is of this type", cs_check_call(place));
   }
 }
 
-void cs_shape_read_options(lua_State *L, const char *call, int index,
-                           const struct cs_field *options, void *into) {
-  const struct cs_place root = {.call = call, .member = "option"};
+void cs_shape_read(lua_State *L, const struct cs_place *place, int index,
+                   const struct cs_field *options, void *into) {
   lua_newtable(L);
   int values = lua_gettop(L);
   if (lua_isnoneornil(L, index)) return;
-  cs_check_table(L, &root, "table", index);
-  cs_check_open(L, &root, options, index);
+  cs_check_table(L, place, "table", index);
+  cs_check_open(L, place, options, index);
   index = lua_gettop(L);
   for (const struct cs_field *option = options; option->name; option++) {
-    const struct cs_place inner = {.parent = &root, .name = option->name};
+    const struct cs_place inner = {.parent = place, .name = option->name};
     lua_getfield(L, index, option->name);
     if (!lua_isnil(L, -1)) {
       store(L, &inner, option, into);
       lua_setfield(L, values, option->name);
-    } else {
-      lua_pop(L, 1);
+      continue;
     }
+    if (option->flags & CS_REQUIRED)
+      (void)cs_check_complain_type(L, &inner, option, lua_gettop(L));
+    lua_pop(L, 1);
   }
   lua_pop(L, 1);
 }

@@ -43,7 +43,7 @@ describe("cipherscale.new", function()
       max_in_flight = { 1, 1000 }, max_response_bytes = { 1, 2147483647 },
       http_version = { "1.1", "2" }, ca_file = { "/a/file" }, ca_path = { "/a/path" },
       proxy = { "", "http://127.0.0.1:1" }, no_proxy = { "", "*" }, app = { "hr-sync/1.2" },
-      read_only = { true, false }, on_event = { print },
+      read_only = { true, false }, validate = { true, false }, on_event = { print },
     }
     for name, values in pairs(accepted) do
       for _, value in ipairs(values) do
@@ -76,7 +76,8 @@ describe("cipherscale.new", function()
       max_retries = "integer", max_retry_wait = "number", rate = "number",
       max_in_flight = "integer", max_response_bytes = "integer", http_version = "one of '1.1' '2'",
       ca_file = "string", ca_path = "string", proxy = "string", no_proxy = "string",
-      app = "string", read_only = "boolean", on_event = "function",
+      app = "string", read_only = "boolean", validate = "boolean",
+      on_event = "function",
       api_key = "string or function", base_url = "string",
     }
     local values = { "1", 1, true, {}, function() end, io.stdout, coroutine.create(print) }
@@ -111,7 +112,7 @@ describe("cipherscale.new", function()
   it("refuses an unknown option and names the nearest one", function()
     for wrong, right in pairs {
       timout = "timeout", maxRetries = "max_retries", api_keys = "api_key", baseurl = "base_url",
-      readonly = "read_only", onevent = "on_event", max_inflight = "max_in_flight",
+      readonly = "read_only", validation = "validate", onevent = "on_event", max_inflight = "max_in_flight",
     } do
       local message = refusal { [wrong] = 1 }
       contains(("unknown option '%s'"):format(wrong), message)

@@ -206,6 +206,12 @@ describe("fields", function()
     contains("unknown field 'zebra'", refusal(users.page, users, { zebra = false }))
   end)
 
+  it("have names that end where they seem to", function()
+    contains("field names expected, got one with a control character",
+      refusal(users.update_roles, users, "u1", { ["addedRoles\0"] = { "a" } }))
+    contains("field names expected, got an empty one", refusal(users.page, users, { [""] = 1 }))
+  end)
+
   it("have names, not numbers", function()
     contains("users.update_roles: field names expected, got a key of type number",
       refusal(users.update_roles, users, "u1", { "a" }))
@@ -276,9 +282,9 @@ describe("a list of roles", function()
 
   it("is a table", function()
     for _, wrong in ipairs { "a", 5, false, print, cipherscale.null } do
-      contains("users.update_roles: addedRoles: list of non-empty strings expected, got "
+      contains("users.update_roles: addedRoles: list of strings expected, got "
         .. type(wrong), refusal(added, wrong))
-      contains("users.update_roles: removedRoles: list of non-empty strings expected, got "
+      contains("users.update_roles: removedRoles: list of strings expected, got "
         .. type(wrong), refusal(users.update_roles, users, "u1", { removedRoles = wrong }))
     end
   end)
@@ -342,6 +348,8 @@ describe("a query", function()
     assert.equal("/tenants/users?sort=a%20b&sort=c%26d%3De&sort=%C3%A9",
       path_of(users.page, users, { sort = { "a b", "c&d=e", "\u{E9}" } }))
     assert.equal("/tenants/users", path_of(users.page, users, { sort = {} }))
+    assert.equal("/tenants/users?sort=-name%2Cid",
+      path_of(users.page, users, { sort = "-name,id" }))
   end)
 
   it("takes whole numbers in range, written without a fraction", function()
@@ -374,8 +382,8 @@ describe("a query", function()
       contains("users.roles: rolesOnly: boolean expected, got " .. type(wrong),
         refusal(users.roles, users, "u1", { rolesOnly = wrong }))
     end
-    contains("users.page: sort: list of strings expected, got string",
-      refusal(users.page, users, { sort = "email" }))
+    contains("users.page: sort: list of strings or string expected, got number",
+      refusal(users.page, users, { sort = 5 }))
     contains("users.page: sort[2]: string expected, got number",
       refusal(users.page, users, { sort = { "a", 5 } }))
     contains("users.page: sort: list without holes expected, got the key 2",

@@ -7,12 +7,15 @@ local bulk = require "cipherscale.bulk"
 local csv = require "cipherscale.csv"
 local pages = require "cipherscale.pages"
 local tasks = require "cipherscale.tasks"
+local time = require "cipherscale.time"
 
 local M = {
   --- JSON's null inside an array; sends an explicit null in a body.
   null = core.null,
   --- Reads a CSV file; see csv.lua.
   csv = csv.open,
+  --- An ISO 8601 date as UTC seconds, or nil; see time.lua.
+  time = time.seconds,
   --- Every operation of the API that this module knows, a table each.
   operations = core.operations,
   version = core.version,

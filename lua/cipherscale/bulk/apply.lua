@@ -21,7 +21,8 @@ local M = {}
 -- Seconds: how old what a plan saw may be.
 local RECHECK = 300
 
--- Whom the plan did not know to be protected yet: e-mails of people planned for by id are found.
+-- Says whether a person is protected, or nil where nobody is. E-mails that the plan did not know
+-- of are found: it may know the people by id alone.
 local function protection(job, given)
   local ids, emails, known = {}, {}, {}
   for _, name in ipairs(job.story.header.limits.protect or {}) do known[name] = true end
@@ -38,8 +39,9 @@ local function protection(job, given)
   end
   local ok, err = find:run()
   if not ok then return nil, err end
-  return function(person)
-    return ids[person.id] or find.protected[person.id]
+  if next(ids) == nil and next(emails) == nil then return true end
+  return true, function(person)
+    return ids[person.user] or find.protected[person.user]
       or person.email and emails[person.email:lower()]
   end
 end
@@ -66,6 +68,7 @@ function Job:hold_back()
   while not self.report.stopped do
     local rate = core.pace(self.client)
     if not rate or self.under_way < math.max(1, math.ceil(rate * 2)) then return end
+    if self.progress then self:call("on_progress", self.progress) end
     self.signal = self.signal or {}
     self.scheduler:wait_for(self.signal)
   end
@@ -101,9 +104,9 @@ end
 -- it there.
 function Job:run(tasks)
   self.people, self.scheduler, self.tasks = self:open_people(), tasks.scheduler, tasks
-  local problem
-  self.is_protected, problem = protection(self, self.protect)
-  if not self.is_protected then return nil, problem end
+  local ok, protected = protection(self, self.protect)
+  if not ok then return nil, protected end
+  self.is_protected = protected
   local first_done = false
   while not first_done do
     local person = self:next_person()
@@ -117,7 +120,8 @@ function Job:run(tasks)
   local function next_person() return self:next_person() end
   local function change(person)
     self.under_way = self.under_way + 1
-    self:change(person)
+    local _, err = self:change(person)
+    if err then self:stop("%s", tostring(err)) end
     self.under_way = self.under_way - 1
     local signal = self.signal
     if signal then
@@ -136,7 +140,7 @@ function Job:close(clean, nothing_sent)
   self:write(journal.fields {
     "kind", "end", "at", os.time(), "clean", clean, "nothing_sent", nothing_sent or nil,
     "stopped", outcome.stopped, "resume_at", outcome.resume_at, "elapsed", outcome.elapsed,
-    n = 14,
+    "rate", core.pace(self.client), n = 16,
   })
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
@@ -170,6 +174,8 @@ local function run(client, verb, story, book, path, given, limits, outcome)
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
     begun = now, synced = now, flushed = now,
   }, Job)
+  -- What the last run learned of the service's limit is where this one begins.
+  if story.ended and story.ended.rate then core.set_pace(client, story.ended.rate) end
   job.recheck = given.recheck
   if job.recheck == nil then job.recheck = RECHECK end
   job.progress = given.on_progress and progress.new(given.on_progress, client, outcome)

@@ -153,9 +153,9 @@ end
 -- What is to be sent to a person, or nil and the fate when that person is settled already.
 function Job:prepare(person)
   local prior = self:prior(person)
-  local withheld = guards.ask("withhold", self.limits, { id = person.user, email = person.email },
-    person.change, self.is_protected)
-  if withheld then return nil, self:settle(person, "withheld", prior, withheld) end
+  if self.is_protected and self.is_protected(person) then
+    return nil, self:settle(person, "withheld", prior, guards.PROTECTED)
+  end
   if self.verb.once and self.story.sending[person.n] then
     return nil, self:settle(person, "in_doubt", prior, FATE_UNKNOWN)
   end

@@ -135,6 +135,9 @@ local function change_of(header, text)
   return change
 end
 
+-- Where the kind of a record can begin at the earliest.
+local PLAN_FROM = #'{"record":1,"kind":' + 1
+
 -- The end of what a record says: before its check, which a file has.
 local function body_end(line)
   return sub(line, -2) == '"}' and #line - #',"check":"00000000"}' or #line - 1
@@ -143,12 +146,16 @@ end
 --- The person of a plan record: { n =, line =, user =, email =, change =, withheld =, unknown =,
 --- again =, cells = }, or nil when it is another record. Most lines need no JSON decoder.
 function M.person(header, line)
-  local n, place, at = match(line, '^{"record":%d+,"kind":"plan","person":(%d+),"line":(%d+),()')
+  local n, place, at = match(line, '"plan","person":(%d+),"line":(%d+),()', PLAN_FROM)
   if not n then return nil end
   local before = find(line, '"before":[', at, true)
-  local user, rest = match(line, '^"user":"([^"\\]*)",()', at)
-  local email
-  if user and rest ~= before then email, rest = match(line, '^"email":"([^"\\]*)",()', rest) end
+  local user, email, rest
+  if sub(line, at, at + 7) == '"user":"' then
+    local close = find(line, '"', at + 8, true)
+    user, rest = sub(line, at + 8, close - 1), close + 2
+    if rest ~= before then email, rest = match(line, '^"email":"([^"\\]*)",()', rest) end
+    if find(user, "\\", 1, true) then rest = nil end
+  end
   local person = {
     n = tonumber(n), line = tonumber(place), user = user, email = email,
     change = change_of(header, sub(line, before, body_end(line))),

@@ -276,7 +276,8 @@ function Making:asked_text()
     end
     only = ask
   end
-  return text.ask(only)
+  -- An undo may find nothing to take back, and an iterator nobody.
+  return asks_nothing(only) and "nothing" or text.ask(only)
 end
 
 function Making:record_unknown(person)

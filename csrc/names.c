@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* See names.h. */
+#include "names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+struct cs_names cs_names_push(lua_State *L, const struct cs_place *place,
+                              const char *what, int table) {
+  lua_Integer count = 0;
+  luaL_checkstack(L, 8, "too many nested tables");
+  lua_newtable(L);
+  int kept = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    lua_pop(L, 1);
+    (void)cs_check_name(L, place, what, lua_gettop(L));
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, kept, ++count);
+  }
+  const char **names = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *names, 0);
+  for (lua_Integer i = 1; i <= count; i++) {
+    (void)lua_rawgeti(L, kept, i);
+    names[i - 1] = lua_tostring(L, -1); /* `kept` keeps it */
+    lua_pop(L, 1);
+  }
+  qsort(names, (size_t)count, sizeof *names, compare);
+  return (struct cs_names){.sorted = names, .count = (size_t)count};
+}

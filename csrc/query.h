@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reader of queries: walks a table along a field list and writes "?a=b&c=d" as it
+ * checks. A list repeats its key, the default of OpenAPI. A filter is a table of fields
+ * that are a value, or a table of operators and values:
+ *   { type = "PRIVATE", name = { ilike = "%web%" }, ["gateways.id"] = { ["in"] = {a, b} } }
+ * filter[gateways.id][in]=a,b & filter[name][ilike]=%web% & filter[type][eq]=PRIVATE, each
+ * part percent-encoded, sorted by field and operator.
+ */
+#ifndef CS_QUERY_H
+#define CS_QUERY_H
+
+#include "writer.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Appends a query, or nothing. `index` is the table's absolute stack index, or that of
+   nil; `place` is as for cs_shape_write_body. A loose writer takes unknown fields, too:
+   strings, numbers, booleans and lists of these, sorted by name; and other operators. */
+void cs_query_write(const struct cs_writer *w, const struct cs_place *place, int index,
+                    const struct cs_field *fields);
+
+#pragma GCC visibility pop
+
+#endif
