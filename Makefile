@@ -29,9 +29,10 @@ LUA_FILES := $(addprefix lua/cipherscale/, \
   bulk/reverse.lua bulk/search.lua bulk/spool.lua bulk/state.lua bulk/text.lua \
   bulk/things.lua bulk/verbs.lua bulk/verify.lua \
   sandbox/init.lua sandbox/assumptions.lua sandbox/changes.lua sandbox/command.lua \
-  sandbox/contract.lua sandbox/json.lua sandbox/misbehaviour.lua sandbox/names.lua \
-  sandbox/operations.lua sandbox/people.lua sandbox/picks.lua sandbox/references.lua \
-  sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua)
+  sandbox/contract.lua sandbox/inventions.lua sandbox/json.lua sandbox/kinds.lua \
+  sandbox/lists.lua sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua \
+  sandbox/people.lua sandbox/picks.lua sandbox/plain.lua sandbox/references.lua \
+  sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json
 SANDBOX_COMMAND := lua/cipherscale/sandbox/command.lua
