@@ -65,6 +65,7 @@ build = {
     ["cipherscale.sandbox.seed"] = "lua/cipherscale/sandbox/seed.lua",
     ["cipherscale.sandbox.service"] = "lua/cipherscale/sandbox/service.lua",
     ["cipherscale.sandbox.store"] = "lua/cipherscale/sandbox/store.lua",
+    ["cipherscale.types"] = "lua/cipherscale/types.lua",
     ["cipherscale.core"] = {
       sources = {
         "csrc/core.c",
