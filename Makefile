@@ -32,7 +32,8 @@ LUA_FILES := $(addprefix lua/cipherscale/, \
   sandbox/contract.lua sandbox/inventions.lua sandbox/json.lua sandbox/kinds.lua \
   sandbox/lists.lua sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua \
   sandbox/people.lua sandbox/picks.lua sandbox/plain.lua sandbox/references.lua \
-  sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua)
+  sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua \
+  types.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json
 SANDBOX_COMMAND := lua/cipherscale/sandbox/command.lua
@@ -264,6 +265,13 @@ lint: lint-deps
 lint-run:
 	@.ci/lint
 
+# What is generated from the table of operations and the contract; lint fails when it is stale.
+.PHONY: docs docs-check
+docs: all
+	@$(RUN) $(LUA) doc/generate.lua
+docs-check: all
+	@$(RUN) $(LUA) doc/generate.lua --check
+
 # Rewrites the C files as `make lint` wants them.
 .PHONY: format
 format:
@@ -317,6 +325,7 @@ help:
 #? make deps       installs what building and testing need, where something is missing
 #? make check      builds and runs the specs over loopback; SPEC=file runs one file
 #? make lint       formatting, static checks, and the layering on the object files
+#? make docs       rewrites doc/api.md and lua/cipherscale/types.lua
 #? make asan       the suite under AddressSanitizer and UBSan, the collector always running
 #? make valgrind   the suite under valgrind
 #? make rock       installs by LuaRocks and by make into empty trees, and tries both

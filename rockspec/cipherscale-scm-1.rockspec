@@ -72,6 +72,7 @@ build = {
     ["cipherscale.sandbox.service"] = "lua/cipherscale/sandbox/service.lua",
     ["cipherscale.sandbox.store"] = "lua/cipherscale/sandbox/store.lua",
     ["cipherscale.sandbox.views"] = "lua/cipherscale/sandbox/views.lua",
+    ["cipherscale.types"] = "lua/cipherscale/types.lua",
     ["cipherscale.core"] = {
       sources = {
         "csrc/core.c",
