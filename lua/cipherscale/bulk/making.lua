@@ -103,6 +103,7 @@ function Making:take_entry(entry)
 end
 
 function Making:read_entries()
+  self.entries = spool.new(self.on_disk)
   local problem = people.column_problem(self.columns)
   if problem then self:problem(1, nil, nil, "%s", problem) end
   while true do
@@ -417,7 +418,7 @@ function M.make(client, verb, job)
   local next_entry, word, columns = people.each(job.users, sides, options.side_problem)
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, at = os.time(),
-    next_entry = next_entry, word = word, columns = columns, entries = spool.new(path ~= nil),
+    next_entry = next_entry, word = word, columns = columns, on_disk = path ~= nil,
     nothing_is_fine = job.undo_of ~= nil,
     asks = {}, holdings = {}, problems = {}, lost = {}, compared = 0,
     facts = { losses = {}, total = 0, undo = job.undo_of and true or nil },
@@ -425,7 +426,7 @@ function M.make(client, verb, job)
     total = 0, to_change = 0, requests = 0, reads = 0, withheld = 0, unknown = 0,
   }, Making)
   local ok, made, problem = pcall(client.run, client, function(tasks) return making:run(tasks) end)
-  making.entries:close()
+  if making.entries then making.entries:close() end
   if making.search then making.search.keys:clear() end
   if ok and made then return book, path end
   book:close()
