@@ -27,6 +27,7 @@
 ---@field app? string Added to the User-Agent: "hr-sync/1.2".
 ---@field read_only? boolean Refuses whatever changes something.
 ---@field protect? string[] People, by id or e-mail, whom no bulk job changes.
+---@field validate? boolean False passes bodies through unchecked.
 ---@field on_event? fun(event: cipherscale.Event) Called with a record of each attempt.
 
 --- Options of one call, the last argument of each.
@@ -77,6 +78,24 @@
 ---@field delay? number Seconds before the next attempt.
 ---@field reason string Why, in words.
 
+--- A network address of a resource.
+---@class cipherscale.Address
+---@field address string IP address or domain name.
+---@field id string Address id.
+---@field isIp boolean True for an IP address, false for a domain name.
+---@field protocols cipherscale.Protocol[] Protocols allowed on it.
+---@field type 'PRIVATE'|'SAAS'|'INTERNET'|string Kind of the resource it belongs to.
+
+--- An admission rule.
+---@class cipherscale.AdmissionRule
+---@field createdAt string Creation time.
+---@field hasTimeConstraint boolean Does it depend on time.
+---@field id string Rule id.
+---@field name string Display name.
+---@field rule? string Rule expression.
+---@field type 'ALLOW'|'DENY'|'CUSTOM'|string Kind of rule.
+---@field updatedAt string Last change.
+
 --- A registered device.
 ---@class cipherscale.Device
 ---@field active boolean May the device connect.
@@ -91,6 +110,15 @@
 ---@field updatedAt string Last change.
 ---@field user? cipherscale.DeviceUser Owner of the device.
 
+--- One page of Device objects.
+---@class cipherscale.DevicePage
+---@field data? cipherscale.Device[]
+---@field hasNext? boolean Is there a following page.
+---@field hasPrevious? boolean Is there a preceding page.
+---@field limit? integer Page size used for this answer.
+---@field page? integer Page index counted from 0: floor(offset / limit).
+---@field total? integer Items on all pages for the given filters.
+
 --- The owner of a device, in short.
 ---@class cipherscale.DeviceUser
 ---@field email? string E-mail address.
@@ -98,6 +126,29 @@
 ---@field id string User id.
 ---@field lastConnection string Last time the user was connected.
 ---@field lastName? string Last name.
+
+--- A gateway.
+---@class cipherscale.Gateway
+---@field autoDiscoverEndpoint boolean Is the endpoint found automatically.
+---@field createdAt string Creation time.
+---@field deployedOn? string First successful deployment.
+---@field description? string Purpose and place.
+---@field endpoint? string Public address of the gateway.
+---@field error? string Error text when status is ERROR.
+---@field id string Gateway id.
+---@field lastOnline? string Last time seen online.
+---@field name string Display name.
+---@field relayEnabled? boolean Is relaying switched on.
+---@field resources? cipherscale.GatewayResource[] Resources reachable through the gateway.
+---@field status 'PENDING'|'ONLINE'|'OFFLINE'|'MAINTENANCE'|'ERROR'|string Operating state.
+---@field token string Secret the gateway authenticates with; do not log it.
+---@field updatedAt string Last change.
+---@field wireguardPort string WireGuard port, as a string.
+
+--- A resource as it appears inside a gateway.
+---@class cipherscale.GatewayResource
+---@field id string Resource id.
+---@field name string Resource name.
 
 --- A group with its roles and members.
 ---@class cipherscale.Group
@@ -131,6 +182,112 @@
 ---@field lastName? string Last name.
 ---@field updatedAt string Membership last changed.
 
+--- One transport protocol and port.
+---@class cipherscale.NetworkProtocol
+---@field port? string Port, as a string.
+---@field protocol? string TCP, UDP or ICMP.
+
+--- An access policy: who reaches what, under which conditions.
+---@class cipherscale.Policy
+---@field action boolean True allows, false denies.
+---@field allDevices boolean Applies to every device.
+---@field allGroups boolean Applies to every group.
+---@field allResources boolean Applies to every resource.
+---@field allUsers boolean Applies to every user.
+---@field createdAt string Creation time.
+---@field description? string Purpose.
+---@field devices? cipherscale.PolicyDevice[] Devices it applies to.
+---@field gateways? cipherscale.Gateway[] Gateways it applies to.
+---@field groups? cipherscale.PolicyGroup[] Groups it applies to.
+---@field id string Policy id.
+---@field isDefault boolean Is it a default policy.
+---@field mode? 'LOCAL'|'RESTRICTED'|'REMOTE'|string Access mode.
+---@field name string Display name.
+---@field order number Priority; lower is evaluated first.
+---@field resources? cipherscale.PolicyResource[] Resources it applies to.
+---@field rule? cipherscale.AdmissionRule Admission rule of the policy.
+---@field sourceIps? string[] Source addresses or ranges.
+---@field type 'PRIVATE'|'SAAS'|'INTERNET'|'SITETOSITE'|string Kind of resources it covers.
+---@field updatedAt string Last change.
+---@field users? cipherscale.PolicyUser[] Users it applies to.
+
+--- A device as it appears inside a policy.
+---@class cipherscale.PolicyDevice
+---@field active boolean Is the device active.
+---@field appVersion? string Client app version.
+---@field createdAt string Creation time.
+---@field hardwareId string Hardware identifier.
+---@field id string Device id.
+---@field lastConnection? string Last time connected.
+---@field name string Display name.
+---@field posture? table Posture data; free form.
+---@field status 'Online'|'Offline'|'Deactivated'|string Connection state.
+---@field updatedAt string Last change.
+
+--- A group as it appears inside a policy.
+---@class cipherscale.PolicyGroup
+---@field createdAt string Creation time.
+---@field description? string Purpose.
+---@field id string Group id.
+---@field idpMapping? string[] Identity provider groups mapped to it.
+---@field isSamlDefaultGroup? boolean Do SAML users land here by default.
+---@field maxDevices number Device limit.
+---@field name string Group name.
+---@field updatedAt string Last change.
+
+--- A resource as it appears inside a policy.
+---@class cipherscale.PolicyResource
+---@field createdAt string Creation time.
+---@field description? string Purpose.
+---@field id string Resource id.
+---@field loadBalancingMode 'MANUAL'|'AUTOMATIC'|string Load balancing mode.
+---@field name string Display name.
+---@field type 'PRIVATE'|'SAAS'|'INTERNET'|string Kind of resource.
+---@field updatedAt string Last change.
+
+--- A user as it appears inside a policy.
+---@class cipherscale.PolicyUser
+---@field createdAt string Creation time.
+---@field email? string E-mail address.
+---@field firstName? string First name.
+---@field id string User id.
+---@field image? string Profile picture.
+---@field isOwner boolean Is this the owner of the tenant.
+---@field lastConnection? string Last time connected.
+---@field lastName? string Last name.
+---@field maxDevices number Device limit.
+---@field status string Account state.
+---@field updatedAt string Last change.
+
+--- A protocol definition.
+---@class cipherscale.Protocol
+---@field id string Protocol id.
+---@field name string Display name.
+---@field networkProtocols cipherscale.NetworkProtocol[] Transport protocols and ports.
+---@field type 'ALL'|'PREDEFINED'|'CUSTOM'|string Origin of the definition.
+
+--- A network resource.
+---@class cipherscale.Resource
+---@field addresses cipherscale.Address[] Addresses.
+---@field createdAt string Creation time.
+---@field description? string Purpose.
+---@field gateways cipherscale.Gateway[] Gateways it is reached through.
+---@field id string Resource id.
+---@field loadBalancingMode 'MANUAL'|'AUTOMATIC'|string How several gateways share the traffic.
+---@field name string Display name.
+---@field status? 'ONLINE'|'OFFLINE'|string Operating state.
+---@field type 'PRIVATE'|'SAAS'|'INTERNET'|string Kind of resource.
+---@field updatedAt string Last change.
+
+--- One page of Resource objects.
+---@class cipherscale.ResourcePage
+---@field data? cipherscale.Resource[]
+---@field hasNext? boolean Is there a following page.
+---@field hasPrevious? boolean Is there a preceding page.
+---@field limit? integer Page size used for this answer.
+---@field page? integer Page index counted from 0: floor(offset / limit).
+---@field total? integer Items on all pages for the given filters.
+
 --- A role: what a user holding it may do.
 ---@class cipherscale.Role
 ---@field createdAt string Creation time.
@@ -140,6 +297,13 @@
 ---@field name string Display name.
 ---@field type 'OWNER'|'ADMIN'|'DEFAULT'|'BASIC'|'BILLING'|'AUDITOR'|'SUPPORT'|string Built-in type that fixes the base permissions.
 ---@field updatedAt string Last change.
+
+--- Result of a gateway test.
+---@class cipherscale.TestConfiguration
+---@field _error? string Further internal error text.
+---@field details? string More about the result.
+---@field error? string Error text of the test.
+---@field status 'ONLINE'|'MAINTENANCE'|'NOT_REACHABLE'|'ERROR'|'UNRECOGNIZED'|string Outcome of a gateway test. Not the same list as Gateway.status.
 
 --- A user with roles, groups and devices.
 ---@class cipherscale.User
@@ -179,7 +343,19 @@
 ---@class cipherscale.UsersPageFields
 ---@field limit? integer Items on the page; the service may cap it.
 ---@field offset? integer Items to skip before the page.
----@field sort? string[] Sort keys.
+---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
+---@field filter? table Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+
+--- Fields of `client.users:create`.
+---@class cipherscale.UsersCreateFields
+---@field email string E-mail address to invite.
+---@field groups string[] Ids of the groups to join.
+
+--- Fields of `client.users:update`.
+---@class cipherscale.UsersUpdateFields
+---@field firstName? string First name.
+---@field lastName? string Last name.
+---@field image? string URL or path of the profile picture.
 
 --- Fields of `client.users:roles`.
 ---@class cipherscale.UsersRolesFields
@@ -191,15 +367,125 @@
 ---@field addedRoles? string[] Ids of roles to add.
 ---@field removedRoles? string[] Ids of roles to remove.
 
+--- Fields of `client.roles:users`.
+---@class cipherscale.RolesUsersFields
+---@field groups? boolean Also users who hold the role through a group.
+
 --- Fields of `client.groups:page`.
 ---@class cipherscale.GroupsPageFields
 ---@field limit? integer Items on the page; the service may cap it.
 ---@field offset? integer Items to skip before the page.
----@field sort? string[] Sort keys.
+---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
+---@field filter? table Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
 
---- Fields of `client.roles:users`.
----@class cipherscale.RolesUsersFields
----@field groups? boolean Also users who hold the role through a group.
+--- Fields of `client.groups:create`.
+---@class cipherscale.GroupsCreateFields
+---@field roles string[] Ids of all roles that the group gives its members.
+---@field name string Display name.
+---@field description? string Purpose.
+
+--- Fields of `client.groups:update`.
+---@class cipherscale.GroupsUpdateFields
+---@field roles string[] Ids of all roles that the group gives its members.
+---@field name string Display name.
+---@field description? string Purpose.
+
+--- Fields of `client.devices:page`.
+---@class cipherscale.DevicesPageFields
+---@field limit? integer Items on the page; the service may cap it.
+---@field offset? integer Items to skip before the page.
+---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
+---@field filter? table Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+
+--- Fields of `client.gateways:create`.
+---@class cipherscale.GatewaysCreateFields
+---@field name string Display name.
+---@field description? string Purpose and place.
+---@field wireguardPort string WireGuard port, as a string.
+---@field endpoint? string Public address of the gateway.
+
+--- Fields of `client.resources:page`.
+---@class cipherscale.ResourcesPageFields
+---@field limit? integer Items on the page; the service may cap it.
+---@field offset? integer Items to skip before the page.
+---@field sort? string One sort key: id or name, as in -name (or name:desc).
+---@field filter? table Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+
+--- Fields of `client.resources:create`.
+---@class cipherscale.ResourcesCreateFields
+---@field addresses cipherscale.ResourcesCreateAddresses[] Addresses with their protocols.
+---@field name string Display name.
+---@field type 'PRIVATE'|'SAAS'|'INTERNET' Kind of resource.
+---@field description? string Purpose.
+
+--- Of the field `addresses`.
+---@class cipherscale.ResourcesCreateAddresses
+---@field address string IP address or domain name.
+---@field protocols string[] Ids of all protocols that are allowed on it.
+
+--- Fields of `client.addresses:update`.
+---@class cipherscale.AddressesUpdateFields
+---@field address string IP address or domain name.
+---@field protocols string[] Ids of all protocols that are allowed on it.
+
+--- Fields of `client.protocols:create`.
+---@class cipherscale.ProtocolsCreateFields
+---@field name? string Display name.
+---@field networkProtocols cipherscale.ProtocolsCreateNetworkProtocols[] Transport protocols and ports.
+
+--- Of the field `networkProtocols`.
+---@class cipherscale.ProtocolsCreateNetworkProtocols
+---@field protocol? string TCP, UDP or ICMP.
+---@field port? string Port, as a string.
+
+--- Fields of `client.admission_rules:create`.
+---@class cipherscale.AdmissionRulesCreateFields
+---@field rule string Rule expression.
+---@field name string Display name.
+---@field hasTimeConstraint boolean Does it depend on time.
+
+--- Fields of `client.admission_rules:update`.
+---@class cipherscale.AdmissionRulesUpdateFields
+---@field rule string Rule expression.
+---@field name string Display name.
+---@field hasTimeConstraint boolean Does it depend on time.
+
+--- Fields of `client.policies:create`.
+---@class cipherscale.PoliciesCreateFields
+---@field type 'PRIVATE'|'SAAS'|'INTERNET'|'SITETOSITE' Kind of resources it covers.
+---@field rule? string Id of the admission rule.
+---@field name string Display name.
+---@field description? string Purpose.
+---@field action boolean True allows, false denies.
+---@field mode? 'LOCAL'|'RESTRICTED'|'REMOTE' Access mode.
+---@field allGroups boolean Applies to every group.
+---@field allUsers boolean Applies to every user.
+---@field allDevices boolean Applies to every device.
+---@field allResources boolean Applies to every resource.
+---@field groups? string[] Group ids.
+---@field users? string[] User ids.
+---@field devices? string[] Device ids.
+---@field resources? string[] Resource ids.
+---@field gateways? string[] Gateway ids.
+---@field sourceIps? string[] Source addresses or CIDR ranges.
+
+--- Fields of `client.policies:update`.
+---@class cipherscale.PoliciesUpdateFields
+---@field rule string Id of the admission rule.
+---@field name string Display name.
+---@field description? string Purpose.
+---@field action boolean True allows, false denies.
+---@field mode? 'LOCAL'|'RESTRICTED'|'REMOTE' Access mode.
+---@field allGroups boolean Applies to every group.
+---@field allUsers boolean Applies to every user.
+---@field allDevices boolean Applies to every device.
+---@field allResources boolean Applies to every resource.
+---@field groups? string[] Group ids.
+---@field users? string[] User ids.
+---@field devices? string[] Device ids.
+---@field resources? string[] Resource ids.
+---@field gateways? string[] Gateway ids.
+---@field sourceIps? string[] Source addresses or CIDR ranges.
 
 --- Accounts, their roles and groups.
 ---@class cipherscale.Users
@@ -243,6 +529,31 @@ function Users:page(fields, options) end
 ---@return cipherscale.User? value
 ---@return cipherscale.Error? err
 function Users:get(user_id, options) end
+
+--- Creates a user, or each of a list of up to 100, and mails the invitations.
+--- POST /tenants/users; read in the public documentation.
+---@param fields cipherscale.UsersCreateFields|cipherscale.UsersCreateFields[] The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return (cipherscale.User|cipherscale.User[])? value
+---@return cipherscale.Error? err
+function Users:create(fields, options) end
+
+--- Changes the name or the picture of a user; returns the user.
+--- PUT /tenants/users/{id}; read in the public documentation.
+---@param user_id string Id of the user.
+---@param fields? cipherscale.UsersUpdateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.User? value
+---@return cipherscale.Error? err
+function Users:update(user_id, fields, options) end
+
+--- Removes a user for good, with devices and access rights.
+--- DELETE /tenants/users/{id}; read in the public documentation.
+---@param user_id string Id of the user.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Users:delete(user_id, options) end
 
 --- Suspends a user, whose data is kept; returns the user.
 --- PATCH /tenants/users/{id}/deactivate; read in the public documentation.
@@ -304,6 +615,43 @@ function Users:add_to_group(user_id, group_id, options) end
 ---@return cipherscale.Error? err
 function Users:remove_from_group(user_id, group_id, options) end
 
+--- Roles and who holds them.
+---@class cipherscale.Roles
+local Roles = {}
+
+--- The built-in and custom roles of the tenant.
+--- GET /tenants/roles; read in the public documentation.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Role[]? list
+---@return cipherscale.Error? err
+function Roles:list(options) end
+
+--- One role.
+--- GET /tenants/roles/{id}; read in the public documentation.
+---@param role_id string Id of the role.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Role? value
+---@return cipherscale.Error? err
+function Roles:get(role_id, options) end
+
+--- The users who hold a role.
+--- GET /tenants/roles/{id}/users; read in the public documentation.
+---@param role_id string Id of the role.
+---@param fields? cipherscale.RolesUsersFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.User[]? list
+---@return cipherscale.Error? err
+function Roles:users(role_id, fields, options) end
+
+--- Takes a role from one user.
+--- DELETE /tenants/roles/{id}/users/{userId}; read in the public documentation.
+---@param role_id string Id of the role.
+---@param user_id string Id of the user.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Roles:take_from_user(role_id, user_id, options) end
+
 --- Groups, their roles and members.
 ---@class cipherscale.Groups
 local Groups = {}
@@ -331,25 +679,359 @@ function Groups:list(fields, options) end
 ---@return cipherscale.Error? err
 function Groups:page(fields, options) end
 
---- Roles and who holds them.
----@class cipherscale.Roles
-local Roles = {}
-
---- The built-in and custom roles of the tenant.
---- GET /tenants/roles; read in the public documentation.
+--- One group with roles and members.
+--- GET /tenants/groups/{id}; read in the public documentation.
+---@param group_id string Id of the group.
 ---@param options? cipherscale.CallOptions Of this call.
----@return cipherscale.Role[]? list
+---@return cipherscale.Group? value
 ---@return cipherscale.Error? err
-function Roles:list(options) end
+function Groups:get(group_id, options) end
 
---- The users who hold a role.
---- GET /tenants/roles/{id}/users; read in the public documentation.
----@param role_id string Id of the role.
----@param fields? cipherscale.RolesUsersFields The API's own names.
+--- Creates a group and the roles that it gives.
+--- POST /tenants/groups; read in the public documentation.
+---@param fields cipherscale.GroupsCreateFields The API's own names.
 ---@param options? cipherscale.CallOptions Of this call.
----@return cipherscale.User[]? list
+---@return cipherscale.Group? value
 ---@return cipherscale.Error? err
-function Roles:users(role_id, fields, options) end
+function Groups:create(fields, options) end
+
+--- Replaces name, description and all roles of a group; returns the group.
+--- PUT /tenants/groups/{id}; read in the public documentation.
+---@param group_id string Id of the group.
+---@param fields cipherscale.GroupsUpdateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Group? value
+---@return cipherscale.Error? err
+function Groups:update(group_id, fields, options) end
+
+--- Removes a group, its memberships and what they brought.
+--- DELETE /tenants/groups/{id}; read in the public documentation.
+---@param group_id string Id of the group.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Groups:delete(group_id, options) end
+
+--- Registered devices of users.
+---@class cipherscale.Devices
+local Devices = {}
+
+--- Iterates over everything, a page at a time; raises the error of a page.
+--- GET /tenants/devices; read in the public documentation.
+---@param fields? cipherscale.DevicesPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param options? cipherscale.CallOptions Of each call.
+---@return fun(): cipherscale.Device? iterator
+function Devices:each(fields, options) end
+
+--- Everything, in one table; read twice where it moved meanwhile.
+--- GET /tenants/devices; read in the public documentation.
+---@param fields? cipherscale.DevicesPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param options? cipherscale.CallOptions Of each call.
+---@return cipherscale.Device[]? list
+---@return cipherscale.Error? err
+function Devices:list(fields, options) end
+
+--- One page of the devices, with their owners.
+--- GET /tenants/devices; read in the public documentation.
+---@param fields? cipherscale.DevicesPageFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.DevicePage? page
+---@return cipherscale.Error? err
+function Devices:page(fields, options) end
+
+--- One device.
+--- GET /tenants/devices/{id}; read in the public documentation.
+---@param device_id string Id of the device.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Device? value
+---@return cipherscale.Error? err
+function Devices:get(device_id, options) end
+
+--- Removes a device for good, and disconnects it.
+--- DELETE /tenants/devices/{id}; read in the public documentation.
+---@param device_id string Id of the device.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Devices:delete(device_id, options) end
+
+--- Suspends a device, which keeps its settings and owner; returns it. The documentation shows this operation only in part.
+--- PATCH /tenants/devices/{id}/deactivate; a guess: the public documentation names it without method and path.
+---@param device_id string Id of the device.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Device? value
+---@return cipherscale.Error? err
+function Devices:deactivate(device_id, options) end
+
+--- Network gateways.
+---@class cipherscale.Gateways
+local Gateways = {}
+
+--- All gateways of the tenant. The documentation shows this operation only in part.
+--- GET /tenants/gateways; its existence is read in the public documentation, the rest follows from its siblings.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Gateway[]? list
+---@return cipherscale.Error? err
+function Gateways:list(options) end
+
+--- One gateway, with the token that it authenticates with.
+--- GET /tenants/gateways/{id}; read in the public documentation.
+---@param gateway_id string Id of the gateway.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Gateway? value
+---@return cipherscale.Error? err
+function Gateways:get(gateway_id, options) end
+
+--- Creates a gateway with its WireGuard port and endpoint.
+--- POST /tenants/gateways; read in the public documentation.
+---@param fields cipherscale.GatewaysCreateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Gateway? value
+---@return cipherscale.Error? err
+function Gateways:create(fields, options) end
+
+--- Removes a gateway. The documentation shows this operation only in part.
+--- DELETE /tenants/gateways/{id}; its existence is read in the public documentation, the rest follows from its siblings.
+---@param gateway_id string Id of the gateway.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Gateways:delete(gateway_id, options) end
+
+--- Lets a gateway pass traffic between network segments; returns the gateway.
+--- POST /tenants/gateways/{id}/enable-relay; read in the public documentation.
+---@param gateway_id string Id of the gateway.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Gateway? value
+---@return cipherscale.Error? err
+function Gateways:enable_relay(gateway_id, options) end
+
+--- Stops a gateway from passing such traffic; returns the gateway. The documentation shows this operation only in part.
+--- POST /tenants/gateways/{id}/disable-relay; a guess: the public documentation names it without method and path.
+---@param gateway_id string Id of the gateway.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Gateway? value
+---@return cipherscale.Error? err
+function Gateways:disable_relay(gateway_id, options) end
+
+--- Checks a gateway's connectivity and settings; the result says what failed.
+--- POST /tenants/gateways/{id}/test-configuration; read in the public documentation.
+---@param gateway_id string Id of the gateway.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.TestConfiguration? value
+---@return cipherscale.Error? err
+function Gateways:test(gateway_id, options) end
+
+--- What can be reached, and through which gateways.
+---@class cipherscale.Resources
+local Resources = {}
+
+--- Iterates over everything, a page at a time; raises the error of a page.
+--- GET /tenants/resources; read in the public documentation.
+---@param fields? cipherscale.ResourcesPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param options? cipherscale.CallOptions Of each call.
+---@return fun(): cipherscale.Resource? iterator
+function Resources:each(fields, options) end
+
+--- Everything, in one table; read twice where it moved meanwhile.
+--- GET /tenants/resources; read in the public documentation.
+---@param fields? cipherscale.ResourcesPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param options? cipherscale.CallOptions Of each call.
+---@return cipherscale.Resource[]? list
+---@return cipherscale.Error? err
+function Resources:list(fields, options) end
+
+--- One page of the resources, with addresses and gateways.
+--- GET /tenants/resources; read in the public documentation.
+---@param fields? cipherscale.ResourcesPageFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.ResourcePage? page
+---@return cipherscale.Error? err
+function Resources:page(fields, options) end
+
+--- One resource with addresses and gateways.
+--- GET /tenants/resources/{id}; read in the public documentation.
+---@param resource_id string Id of the resource.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Resource? value
+---@return cipherscale.Error? err
+function Resources:get(resource_id, options) end
+
+--- Creates a private, SaaS or internet resource with its addresses.
+--- POST /tenants/resources; read in the public documentation.
+---@param fields cipherscale.ResourcesCreateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Resource? value
+---@return cipherscale.Error? err
+function Resources:create(fields, options) end
+
+--- Removes a resource. The documentation shows this operation only in part.
+--- DELETE /tenants/resources/{id}; its existence is read in the public documentation, the rest follows from its siblings.
+---@param resource_id string Id of the resource.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Resources:delete(resource_id, options) end
+
+--- Ends that a resource is reached through a gateway.
+--- DELETE /tenants/resources/{id}/gateways/{gatewayId}; read in the public documentation.
+---@param resource_id string Id of the resource.
+---@param gateway_id string Id of the gateway.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Resources:disconnect_from_gateway(resource_id, gateway_id, options) end
+
+--- Network addresses of resources.
+---@class cipherscale.Addresses
+local Addresses = {}
+
+--- All network addresses, with their protocols.
+--- GET /tenants/addresses; read in the public documentation.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Address[]? list
+---@return cipherscale.Error? err
+function Addresses:list(options) end
+
+--- Replaces an address and the protocols allowed on it; returns the address.
+--- PUT /tenants/addresses/{id}; read in the public documentation.
+---@param address_id string Id of the address.
+---@param fields cipherscale.AddressesUpdateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Address? value
+---@return cipherscale.Error? err
+function Addresses:update(address_id, fields, options) end
+
+--- Removes an address, also from the resources that use it.
+--- DELETE /tenants/addresses/{id}; read in the public documentation.
+---@param address_id string Id of the address.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Addresses:delete(address_id, options) end
+
+--- The gateways through which an address is reached.
+--- GET /tenants/addresses/{id}/gateways; read in the public documentation.
+---@param address_id string Id of the address.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Gateway[]? list
+---@return cipherscale.Error? err
+function Addresses:gateways(address_id, options) end
+
+--- Definitions of transport protocols and ports.
+---@class cipherscale.Protocols
+local Protocols = {}
+
+--- The predefined and custom protocols.
+--- GET /tenants/protocols; read in the public documentation.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Protocol[]? list
+---@return cipherscale.Error? err
+function Protocols:list(options) end
+
+--- One protocol.
+--- GET /tenants/protocols/{id}; read in the public documentation.
+---@param protocol_id string Id of the protocol.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Protocol? value
+---@return cipherscale.Error? err
+function Protocols:get(protocol_id, options) end
+
+--- Creates a definition of transport protocols and ports.
+--- POST /tenants/protocols; read in the public documentation.
+---@param fields cipherscale.ProtocolsCreateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Protocol? value
+---@return cipherscale.Error? err
+function Protocols:create(fields, options) end
+
+--- Removes a protocol, which addresses and resources that use it will miss.
+--- DELETE /tenants/protocols/{id}; read in the public documentation.
+---@param protocol_id string Id of the protocol.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function Protocols:delete(protocol_id, options) end
+
+--- Conditions that policies refer to.
+---@class cipherscale.AdmissionRules
+local AdmissionRules = {}
+
+--- All admission rules.
+--- GET /tenants/admission-rules; read in the public documentation.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.AdmissionRule[]? list
+---@return cipherscale.Error? err
+function AdmissionRules:list(options) end
+
+--- One admission rule. The documentation shows this operation only in part.
+--- GET /tenants/admission-rules/{id}; its existence is read in the public documentation, the rest follows from its siblings.
+---@param admission_rule_id string Id of the admission rule.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.AdmissionRule? value
+---@return cipherscale.Error? err
+function AdmissionRules:get(admission_rule_id, options) end
+
+--- Creates a condition that policies can refer to.
+--- POST /tenants/admission-rules; read in the public documentation.
+---@param fields cipherscale.AdmissionRulesCreateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.AdmissionRule? value
+---@return cipherscale.Error? err
+function AdmissionRules:create(fields, options) end
+
+--- Replaces a rule's name, expression and time flag; returns the rule.
+--- PUT /tenants/admission-rules/{id}; read in the public documentation.
+---@param admission_rule_id string Id of the admission rule.
+---@param fields cipherscale.AdmissionRulesUpdateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.AdmissionRule? value
+---@return cipherscale.Error? err
+function AdmissionRules:update(admission_rule_id, fields, options) end
+
+--- Removes a rule, which policies that use it will miss.
+--- DELETE /tenants/admission-rules/{id}; read in the public documentation.
+---@param admission_rule_id string Id of the admission rule.
+---@param options? cipherscale.CallOptions Of this call.
+---@return boolean? ok
+---@return cipherscale.Error? err
+function AdmissionRules:delete(admission_rule_id, options) end
+
+--- Who may reach what.
+---@class cipherscale.Policies
+local Policies = {}
+
+--- The access policies. The documentation shows this operation only in part.
+--- GET /tenants/policies; its existence is read in the public documentation, the rest follows from its siblings.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Policy[]? list
+---@return cipherscale.Error? err
+function Policies:list(options) end
+
+--- One policy.
+--- GET /tenants/policies/{id}; read in the public documentation.
+---@param policy_id string Id of the policy.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Policy? value
+---@return cipherscale.Error? err
+function Policies:get(policy_id, options) end
+
+--- Creates a policy that allows or denies access.
+--- POST /tenants/policies; read in the public documentation.
+---@param fields cipherscale.PoliciesCreateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Policy? value
+---@return cipherscale.Error? err
+function Policies:create(fields, options) end
+
+--- Changes a policy, effective at once; returns the policy.
+--- PATCH /tenants/policies/{id}; read in the public documentation.
+---@param policy_id string Id of the policy.
+---@param fields cipherscale.PoliciesUpdateFields The API's own names.
+---@param options? cipherscale.CallOptions Of this call.
+---@return cipherscale.Policy? value
+---@return cipherscale.Error? err
+function Policies:update(policy_id, fields, options) end
 
 --- A task.
 ---@class cipherscale.Task
@@ -669,14 +1351,29 @@ function Bulk:verify(path) end
 ---@return cipherscale.Error? err
 function Bulk:report(path) end
 
+--- A request that has no method yet.
+---@class cipherscale.Request
+---@field method string "GET", "POST", "PUT", "PATCH" or "DELETE".
+---@field path string Behind the base URL.
+---@field query? table Its parameters.
+---@field body? table Is sent as JSON.
+---@field repeat_class? 'READ'|'REPEATABLE'|'ONCE' READ for GET, else ONCE.
+
 --- A client.
 ---@class cipherscale.Client
 ---@field base_url string The address that it talks to.
 ---@field protect string[] As it was given.
 ---@field bulk cipherscale.Bulk Changes for many people at once.
 ---@field users cipherscale.Users Accounts, their roles and groups.
----@field groups cipherscale.Groups Groups, their roles and members.
 ---@field roles cipherscale.Roles Roles and who holds them.
+---@field groups cipherscale.Groups Groups, their roles and members.
+---@field devices cipherscale.Devices Registered devices of users.
+---@field gateways cipherscale.Gateways Network gateways.
+---@field resources cipherscale.Resources What can be reached, and through which gateways.
+---@field addresses cipherscale.Addresses Network addresses of resources.
+---@field protocols cipherscale.Protocols Definitions of transport protocols and ports.
+---@field admission_rules cipherscale.AdmissionRules Conditions that policies refer to.
+---@field policies cipherscale.Policies Who may reach what.
 local Client = {}
 
 --- Ends what is under way. Idempotent.
@@ -686,3 +1383,10 @@ function Client:close() end
 ---@param fn fun(tasks: cipherscale.Tasks): ... What runs.
 ---@return any ...
 function Client:run(fn) end
+
+--- Sends what has no method yet; checked and repeated like the others.
+---@param request cipherscale.Request What to send.
+---@param options? cipherscale.CallOptions Of this call.
+---@return any value
+---@return cipherscale.Error? err
+function Client:request(request, options) end
