@@ -30,8 +30,8 @@ static const struct cs_field a_string = {.type = CS_STRING};
 
 #define FILTER \
   { .name = "filter", .type = CS_FILTER, \
-    .doc = "Conditions by field and operator; documented for resources, and elsewhere an " \
-           "assumption: a service that does not know it may give everything." }
+    .doc = "Conditions by field and operator; documented for resources, and elsewhere " \
+           "an assumption: a service that does not know it may give everything." }
 
 const struct cs_field cs_fields_page[] = {
   PART_OF_LIST,
