@@ -106,6 +106,13 @@ describe("what a job has done", function()
       assert.equal("u1 u3 u4", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
     end)
 
+    it("and undo does so after a resume from which such a person is protected, too", function()
+      local report = assert(tenant.client.bulk:resume(path, { protect = { "u2" } }))
+      assert.equal("withheld", fates(report).u2)
+      assert.is_true(assert(assert(tenant.client.bulk:undo(path)):apply()).complete)
+      assert.equal("", direct_roles "u2")
+    end)
+
     it("and resume finds it done, and sends nothing", function()
       tenant.server:clear_requests()
       local report = assert(tenant.client.bulk:resume(path))

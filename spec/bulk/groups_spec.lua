@@ -40,6 +40,12 @@ describe("a person who is in some of the groups", function()
 
   local function row_of_u2(report) return tenant.rows_of(report).u2 end
 
+  -- Also while it cannot be read.
+  local function groups_of_u2()
+    tenant.server:misbehave {}
+    return groups_of "u2"
+  end
+
   -- u2 is in A by this job, and not in B.
   local function half_done()
     local made = planned()
@@ -94,6 +100,53 @@ describe("a person who is in some of the groups", function()
     local row = row_of_u2(resume {})
     assert.same({ "conflict", { "A" } }, { row.fate, row.added })
     assert.equal("changed since the plan was made: holds B", row.error)
+  end)
+
+  it("may be so by a request whose answer was lost, which is no conflict for a resume", function()
+    local made = planned()
+    tenant.server:misbehave {
+      { match = { method = "POST", path = "/u2/" }, lose = { times = 1 } },
+      { match = { method = "GET", path = "/u2$" }, fail = { status = 500 } },
+    }
+    assert.equal("failed", row_of_u2(assert(made:apply())).fate)
+    assert.equal("A", groups_of_u2())
+    local report = resume {}
+    assert.is_true(report.complete, tostring(report))
+    assert.same({ "A", "B" }, row_of_u2(report).added)
+    undone()
+  end)
+
+  describe("when the job was killed", function()
+    before_each(function()
+      assert.equal(1, assert(planned():apply { should_stop = tenant.stop_after(1) }).changed)
+      tenant.forget_end(path)
+    end)
+
+    it("is taken on to the target by a resume, and all of it is undone", function()
+      tenant.server:change { user = "u2", join = { "A" } }
+      local report = resume {}
+      assert.is_true(report.complete, tostring(report))
+      assert.same({ "A", "B" }, row_of_u2(report).added)
+      undone()
+    end)
+
+    it("is known to be by a resume that fails again", function()
+      tenant.server:change { user = "u2", join = { "A" } }
+      local row = row_of_u2(resume(adding { status = 400 }))
+      assert.same({ "failed", { "A" } }, { row.fate, row.added })
+      undone()
+    end)
+
+    it("is undone as far as the job had come", function()
+      tenant.server:change { user = "u2", join = { "A" } }
+      undone()
+    end)
+
+    it("was somebody else's doing where the job does not come that way", function()
+      tenant.server:change { user = "u2", join = { "B" } }
+      assert.equal("conflict", row_of_u2(resume {}).fate)
+      assert.equal("u1", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
+    end)
   end)
 
   it("gets only the rest from a resume, however often that failed: the job's own work is no "

@@ -78,6 +78,20 @@ describe("a limit of a bulk job", function()
     end)
   end)
 
+  it("on a service that cannot be reached counts those, too, who cannot be read back", function()
+    start({ users = users(60) }, { max_in_flight = 1, max_retries = 0 })
+    local made, settled = plan { users = emails(60), add = { "AUDITOR" }, journal = path }, 0
+    local report = assert(made:apply {
+      on_result = function()
+        settled = settled + 1
+        if settled == 5 then tenant.server:stop() end
+      end,
+    })
+    assert.truthy(report.stopped:find("for 10 people in a row (max_unreachable): ", 1, true),
+      report.stopped)
+    assert.same({ 5, 10, 45 }, { report.changed, report.failed, report.pending })
+  end)
+
   describe("that looks at those who hold a role", function()
     -- Too many for one answer; a page of users is smaller.
     local function many()

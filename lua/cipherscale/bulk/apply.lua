@@ -167,15 +167,15 @@ local function run(client, verb, story, book, path, given, limits, outcome)
   job.recheck = given.recheck
   if job.recheck == nil then job.recheck = RECHECK end
   job.progress = given.on_progress and progress.new(given.on_progress, client, outcome)
-  local opened = job:write(journal.fields {
-    "kind", "open", "at", os.time(), "pid", core.journal.pid(),
-    "limits", journal.object(limits), n = 8,
-  })
-  if not opened or not job:keep(book:sync()) then
-    if path then book:close() end
-    return nil, journal.failure(outcome.stopped)
+  local function work()
+    local opened = job:write(journal.fields {
+      "kind", "open", "at", os.time(), "pid", core.journal.pid(),
+      "limits", journal.object(limits), n = 8,
+    })
+    if not opened or not job:keep(book:sync()) then return nil, journal.failure(outcome.stopped) end
+    return client:run(function(tasks) return job:run(tasks) end)
   end
-  local ok, sent, err = pcall(client.run, client, function(tasks) return job:run(tasks) end)
+  local ok, sent, err = pcall(work)
   outcome.elapsed = core.now() - now
   if not ok then job:stop("%s", tostring(sent)) end
   if ok and sent then job:call("on_progress", job.progress, true) end

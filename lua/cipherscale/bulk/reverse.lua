@@ -31,7 +31,8 @@ local function lost_for_good(story)
 end
 
 -- What the job did to a person. Whoever is in doubt is read: a state that is exactly the planned
--- one is taken for the job's own work, any other for what the journal knows of.
+-- one, or on the way to it where that takes several requests, is taken for the job's own work, any
+-- other for what the journal knows of.
 local function done_to(client, verb, story, person)
   local known = story.outcomes[person.n] or state.NOTHING
   if verb.once or not journal.in_doubt(story, person.n) then return known end
@@ -40,7 +41,9 @@ local function done_to(client, verb, story, person)
     if err.status == 404 then return state.NOTHING end
     error(err, 0)
   end
-  return state.equal(held, state.target(person.change)) and person.change or known
+  if state.equal(held, state.target(person.change)) then return person.change end
+  return verb.requests and state.on_the_way(held, person.change)
+    and state.made(held, person.change) or known
 end
 
 --- The job that takes back what a journal says was done.
