@@ -172,6 +172,8 @@ describe("the sandbox's lists", function()
       local second = server:state().users[2].id
       assert.equal(second, ids("users", "filter[maxDevices][gt]", "9"))
       refused("property filter[id] should not exist", "gateways", "filter[id]", "x")
+      start { other_filters = "ignore" }
+      assert.equal("crew " .. server:state().groups[2].id, ids("groups", "filter[id]", "x"))
     end)
 
     it("plain_lists", function()

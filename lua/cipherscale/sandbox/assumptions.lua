@@ -122,8 +122,9 @@ M.list = {
   { "filters", "any", { "any", "listed" },
     "GET resources with a filter that the documentation does not list: any field with any of the "
     .. "operators it names, or 400." },
-  { "other_filters", "reject", { "reject", "accept" },
-    "Filters on users, devices and groups, where none is listed: 400, or as for resources." },
+  { "other_filters", "reject", { "reject", "accept", "ignore" },
+    "Filters on users, devices and groups, where none is listed: 400, as for resources, or "
+    .. "everything comes." },
   { "unknown_filter", "reject", { "reject", "ignore" },
     "A filter on a field or with an operator that does not exist: 400, or it has no effect." },
   { "plain_lists", "list", { "list", "single", "page" },

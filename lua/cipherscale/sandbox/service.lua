@@ -37,23 +37,22 @@ end
 
 local NO_QUERY = {}
 
--- Does the operation take filters that the contract does not list one by one?
-local function takes_filters(operation, assume)
-  if operation.filters then return assume.filters == "any" end
-  return operation.query.limit ~= nil and assume.other_filters == "accept"
+-- What becomes of a filter that the contract does not list: "accept", "ignore" or "reject".
+local function unlisted_filter(operation, assume)
+  if operation.filters then return assume.filters == "any" and "accept" or "reject" end
+  return operation.query.limit and assume.other_filters or "reject"
 end
 
 -- Notes a filter. False where the parameter is none, or one that the operation does not take.
 local function read_filter(operation, name, texts, query, assume)
   local field, operator = lists.filter_name(name)
-  if not field or not operation.query[name] and not takes_filters(operation, assume) then
-    return false
+  if not field then return false end
+  local fate = operation.query[name] and "accept" or unlisted_filter(operation, assume)
+  for _, text in ipairs(fate == "accept" and texts or {}) do
+    query.filters = query.filters or {}
+    table.insert(query.filters, { name = name, field = field, operator = operator, text = text })
   end
-  query.filters = query.filters or {}
-  for _, given in ipairs(texts) do
-    table.insert(query.filters, { name = name, field = field, operator = operator, text = given })
-  end
-  return true
+  return fate ~= "reject"
 end
 
 local function read_query(operation, text, assume)
