@@ -28,23 +28,20 @@ static const struct cs_field a_string = {.type = CS_STRING};
   { FROM("limit", 1, 1e6), .doc = "Items on the page; the service may cap it." }, \
   { FROM("offset", 0, 1e15), .doc = "Items to skip before the page." }
 
-#define FILTER \
-  { .name = "filter", .type = CS_FILTER, \
-    .doc = "Conditions by field and operator; documented for resources, and elsewhere " \
-           "an assumption: a service that does not know it may give everything." }
-
 const struct cs_field cs_fields_page[] = {
   PART_OF_LIST,
   { TEXTS("sort"), .flags = CS_OR_ONE,
     .doc = "Sort keys, or a single one; how they are spelled is not documented." },
-  FILTER,
+  { .name = "filter", .type = CS_FILTER,
+    .doc = "Conditions by field and operator; documented for resources, and elsewhere "
+           "an assumption: a service that does not know it may give everything." },
   END
 };
 
 const struct cs_field cs_fields_resources[] = {
   PART_OF_LIST,
   { TEXT("sort"), .doc = "One sort key: id or name, as in -name (or name:desc)." },
-  FILTER,
+  { .name = "filter", .type = CS_FILTER, .doc = "Conditions by field and operator." },
   END
 };
 

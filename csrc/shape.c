@@ -157,24 +157,18 @@ void cs_shape_write_bodies(const struct cs_writer *w, const struct cs_place *pla
                            int index, int most, const struct cs_field *fields) {
   lua_State *L = w->L;
   const struct cs_field object = {.type = CS_OBJECT, .of = fields};
+  const struct cs_field list = {.type = CS_LIST, .of = &object};
   if (lua_type(L, index) != LUA_TTABLE || lua_geti(L, index, 1) == LUA_TNIL) {
     cs_shape_write_body(w, place, index, 0, fields);
     return;
   }
   lua_pop(L, 1);
   lua_Integer n = luaL_len(L, index);
-  if (n > most) {
+  if (n > most && !w->loose) {
     (void)luaL_error(L, "%s: at most %d at once expected, got %d", cs_check_call(place),
                      most, (int)n);
   }
-  cs_writer_put(w, place, "[");
-  for (lua_Integer i = 1; cs_check_next_element(L, place, index, n, i); i++) {
-    const struct cs_place element = {.parent = place, .element = i};
-    if (i > 1) cs_writer_put(w, place, ",");
-    put_value(w, &element, &object, lua_gettop(L));
-    lua_pop(L, 1);
-  }
-  cs_writer_put(w, place, "]");
+  put_list(w, place, &list, index);
 }
 
 /* ---- Options ---- */

@@ -61,8 +61,9 @@ local CALLS = {
   ["gateways.disable_relay"] = { { "w1" }, "POST /tenants/gateways/w1/disable-relay" },
   ["gateways.test"] = { { "w1" }, "POST /tenants/gateways/w1/test-configuration" },
 
-  ["resources.page"] = { { { sort = "-name", limit = 100, offset = 0 } },
-    "GET /tenants/resources?limit=100&offset=0&sort=-name" },
+  ["resources.page"] = {
+    { { sort = "-name", limit = 100, offset = 0, filter = { name = { ilike = "%wiki%" } } } },
+    "GET /tenants/resources?limit=100&offset=0&sort=-name&filter%5Bname%5D%5Bilike%5D=%25wiki%25" },
   ["resources.get"] = { { "s1" }, "GET /tenants/resources/s1" },
   ["resources.create"] = {
     { { name = "Wiki", type = "PRIVATE", addresses = {

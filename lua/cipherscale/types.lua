@@ -409,7 +409,7 @@
 ---@field limit? integer Items on the page; the service may cap it.
 ---@field offset? integer Items to skip before the page.
 ---@field sort? string One sort key: id or name, as in -name (or name:desc).
----@field filter? table Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+---@field filter? table Conditions by field and operator.
 
 --- Fields of `client.resources:create`.
 ---@class cipherscale.ResourcesCreateFields
