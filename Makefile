@@ -10,8 +10,8 @@
 PLAIN_NAMES := list url base_url buffer retry pace turns events poller forked receive transport \
   engine crc32c record lines journal seen
 TABLE_NAMES := endpoints fields
-LUA_SIDE_NAMES := core client options schedule wait binding shape query writer names check \
-  json error answer journal_lua seen_lua
+LUA_SIDE_NAMES := core client options schedule wait binding direct shape query writer names \
+  check json error answer journal_lua seen_lua
 SANDBOX_NAMES := core server rules log
 
 PLAIN_SOURCES := $(PLAIN_NAMES:%=csrc/%.c)
@@ -23,15 +23,17 @@ PROBE_SOURCES := spec/support/probe.c $(addprefix csrc/,url.c retry.c pace.c buf
 BENCH_SOURCES := $(wildcard bench/*.c)
 
 LUA_FILES := $(addprefix lua/cipherscale/, \
-  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua bulk/admins.lua bulk/apply.lua \
-  bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua bulk/nearest.lua bulk/options.lua bulk/people.lua \
-  bulk/plan.lua bulk/progress.lua bulk/report.lua bulk/reverse.lua bulk/search.lua \
-  bulk/spool.lua bulk/state.lua bulk/text.lua bulk/things.lua bulk/verbs.lua \
+  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua bulk/admins.lua \
+  bulk/apply.lua bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua bulk/nearest.lua \
+  bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua bulk/report.lua \
+  bulk/reverse.lua bulk/search.lua bulk/spool.lua bulk/state.lua bulk/text.lua \
+  bulk/things.lua bulk/verbs.lua bulk/verify.lua \
   sandbox/init.lua sandbox/assumptions.lua sandbox/changes.lua sandbox/command.lua \
   sandbox/contract.lua sandbox/inventions.lua sandbox/json.lua sandbox/kinds.lua \
   sandbox/lists.lua sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua \
   sandbox/people.lua sandbox/picks.lua sandbox/plain.lua sandbox/references.lua \
-  sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua)
+  sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua \
+  types.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json
 SANDBOX_COMMAND := lua/cipherscale/sandbox/command.lua
@@ -263,6 +265,13 @@ lint: lint-deps
 lint-run:
 	@.ci/lint
 
+# What is generated from the table of operations and the contract; lint fails when it is stale.
+.PHONY: docs docs-check
+docs: all
+	@$(RUN) $(LUA) doc/generate.lua
+docs-check: all
+	@$(RUN) $(LUA) doc/generate.lua --check
+
 # Rewrites the C files as `make lint` wants them.
 .PHONY: format
 format:
@@ -316,6 +325,7 @@ help:
 #? make deps       installs what building and testing need, where something is missing
 #? make check      builds and runs the specs over loopback; SPEC=file runs one file
 #? make lint       formatting, static checks, and the layering on the object files
+#? make docs       rewrites doc/api.md and lua/cipherscale/types.lua
 #? make asan       the suite under AddressSanitizer and UBSan, the collector always running
 #? make valgrind   the suite under valgrind
 #? make rock       installs by LuaRocks and by make into empty trees, and tries both

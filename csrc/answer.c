@@ -285,6 +285,26 @@ static enum cs_result promised(const struct cs_request *request,
   return list ? CS_LIST_OF : row->result;
 }
 
+/* Pushes what the body holds when nothing is promised; true stands for no JSON, and for
+   null. False would be taken for a failure. */
+static const char *push_anything(lua_State *L, const struct cs_request *request) {
+  char first = request->first_visible;
+  if (request->truncated) return "the answer was cut off or too large";
+  if (is_html(request)) return "an HTML page";
+  if (!first) {
+    lua_pushboolean(L, 1);
+  } else if (!cs_json_decode(L, request->answer.data, request->answer.length)) {
+    if (first == '{' || first == '[')
+      return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "invalid JSON";
+    lua_pushboolean(L, 1); /* a sentence */
+  } else if (lua_type(L, -1) == LUA_TLIGHTUSERDATA) {
+    lua_pushboolean(L, 1);
+  } else if (!lua_toboolean(L, -1)) {
+    return "false, which would look like a failure";
+  }
+  return NULL;
+}
+
 /* A server may echo the key in an error's text, a header, or a debug page. */
 static void blank_key(struct cs_request *request, const char *key) {
   cs_error_blank(request->url.data, request->url.length, key);
@@ -324,6 +344,8 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
   } else if (nothing) {
     if (request->truncated) problem = "the answer was cut off or too large";
     if (is_html(request)) problem = "an HTML page";
+  } else if (row->result == CS_ANYTHING) {
+    problem = push_anything(L, request);
   } else {
     problem = push_value(L, request, promised(request, row));
   }
@@ -335,7 +357,7 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
   }
   if (response) blank_key(request, context->key);
   fill_response(L, request, response, problem);
-  if (nothing) {
+  if (nothing || (problem && row->result == CS_ANYTHING)) {
     lua_pushboolean(L, 1);
   } else if (problem) {
     lua_newtable(L);

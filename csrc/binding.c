@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "check.h"
+#include "direct.h"
 #include "endpoints.h"
 #include "error.h"
 #include "query.h"
@@ -15,14 +15,7 @@
 #include "url.h"
 #include "wait.h"
 
-enum { ROW = 1, CLIENT = 2, RESOURCE = 3 }; /* upvalues of a method */
-
-/* What `prepare` and `deliver` work on; lives on the C stack of the call. */
-struct call {
-  struct cs_client *client;
-  const struct cs_endpoint *row;
-  struct cs_request *request;
-};
+enum { CLIENT = CS_BINDING_CLIENT, ROW, RESOURCE }; /* upvalues of a method */
 
 /* ---- Arguments ---- */
 
@@ -50,7 +43,7 @@ static void push_parameter_name(lua_State *L, const struct cs_endpoint *row,
 }
 
 /* The id that is argument `n`; `prepare` has it one slot further up. */
-static const char *check_id(lua_State *L, const struct call *call, int n,
+static const char *check_id(lua_State *L, const struct cs_call *call, int n,
                             const char *name, size_t name_length, size_t *length) {
   const char *problem = NULL;
   if (lua_type(L, n + 1) == LUA_TSTRING) {
@@ -68,7 +61,7 @@ static const char *check_id(lua_State *L, const struct call *call, int n,
 }
 
 /* Writes base URL and path; returns how many arguments the path took. */
-static int write_path(lua_State *L, const struct call *call) {
+static int write_path(lua_State *L, const struct cs_call *call) {
   struct cs_buffer *url = &call->request->url;
   const char *rest = call->row->path, *cursor = rest;
   struct cs_url_param param;
@@ -89,7 +82,7 @@ static int write_path(lua_State *L, const struct call *call) {
 
 /* Positional fields are ids; they are checked like those of the path, and written with
    the body. Returns how many there are. */
-static int check_positional(lua_State *L, const struct call *call, int n) {
+static int check_positional(lua_State *L, const struct cs_call *call, int n) {
   int count = 0;
   for (const struct cs_field *field = call->row->body; field && field->name; field++) {
     size_t length;
@@ -100,44 +93,22 @@ static int check_positional(lua_State *L, const struct call *call, int n) {
   return count;
 }
 
-/* (call, arguments…) -> response table or nil. Everything that is wrong with the
-   arguments is raised here, with nothing sent. */
-static int prepare(lua_State *L) {
-  struct call *call = lua_touserdata(L, 1);
+void cs_binding_check_arguments(lua_State *L, const struct cs_place *root, int most) {
+  int given = lua_gettop(L) - 1;
+  while (given > most && lua_isnil(L, given + 1)) given--;
+  if (given > most) {
+    (void)luaL_error(L, "%s: at most %d argument%s expected, got %d", root->call, most,
+                     most == 1 ? "" : "s", given);
+  }
+  lua_settop(L, most + 1); /* absent ones are nil */
+}
+
+int cs_binding_finish(lua_State *L, struct cs_call *call, int options) {
   const struct cs_endpoint *row = call->row;
   struct cs_request *request = call->request;
-  int given = lua_gettop(L) - 1;
-  int n = write_path(L, call);
-  int first_positional = n + 1;
-  n += check_positional(L, call, n);
-  bool has_fields = row->query || cs_shape_has_named(row->body);
-  int fields = has_fields ? ++n : 0;
-  int options = ++n;
-  while (given > n && lua_isnil(L, given + 1)) given--;
-  if (given > n) {
-    return luaL_error(L, "%s: at most %d argument%s expected, got %d", call->row->call, n,
-                      n == 1 ? "" : "s", given);
-  }
-  lua_settop(L, n + 2); /* absent ones are nil; so is one behind the last */
-  const struct cs_place place = {.call = row->call, .member = "field"};
-  bool loose = call->client->loose;
-  if (row->query) {
-    const struct cs_writer writer = {L, &request->url, loose};
-    cs_query_write(&writer, &place, fields + 1, row->query);
-  }
-  request->has_body = row->body != NULL;
-  if (row->body) {
-    const struct cs_writer writer = {L, &request->body, loose};
-    int table = fields ? fields + 1 : n + 2;
-    if (row->several) {
-      cs_shape_write_bodies(&writer, &place, table, row->several, row->body);
-    } else {
-      cs_shape_write_body(&writer, &place, table, first_positional + 1, row->body);
-    }
-  }
   struct cs_call_options merged = call->client->defaults;
-  bool has_options = !lua_isnil(L, options + 1);
-  if (has_options) cs_options_read_call(L, call->row->call, options + 1, &merged);
+  bool has_options = !lua_isnil(L, options);
+  if (has_options) cs_options_read_call(L, row->call, options, &merged);
   request->timeout = merged.timeout;
   request->total_timeout = merged.total_timeout;
   request->max_retry_wait = merged.max_retry_wait;
@@ -145,26 +116,59 @@ static int prepare(lua_State *L) {
   request->verb = row->verb;
   request->repeat = row->repeat;
   request->settled = row->settled;
-  request->operation = (int)(row - cs_endpoints);
+  request->operation = call->operation;
   request->silent = call->client->telling;
   if (!has_options) return 0;
   lua_getfield(L, -1, "response");
   return 1;
 }
 
+/* (call, arguments…) -> response table or nil. Everything that is wrong with the
+   arguments is raised here, with nothing sent. */
+static int prepare(lua_State *L) {
+  struct cs_call *call = lua_touserdata(L, 1);
+  const struct cs_endpoint *row = call->row;
+  struct cs_request *request = call->request;
+  const struct cs_place place = {.call = row->call, .member = "field"};
+  bool loose = call->client->loose;
+  int n = write_path(L, call);
+  int first_positional = n + 1;
+  n += check_positional(L, call, n);
+  bool has_fields = row->query || cs_shape_has_named(row->body);
+  int fields = has_fields ? ++n : 0;
+  int options = ++n;
+  cs_binding_check_arguments(L, &place, n);
+  lua_pushnil(L);
+  if (row->query) {
+    const struct cs_writer writer = {L, &request->url, loose, loose};
+    cs_query_write(&writer, &place, fields + 1, row->query);
+  }
+  request->has_body = row->body != NULL;
+  if (row->body) {
+    const struct cs_writer writer = {L, &request->body, loose, loose};
+    int table = fields ? fields + 1 : n + 2;
+    if (row->several) {
+      cs_shape_write_bodies(&writer, &place, table, row->several, row->body);
+    } else {
+      cs_shape_write_body(&writer, &place, table, first_positional + 1, row->body);
+    }
+  }
+  return cs_binding_finish(L, call, options + 1);
+}
+
 /* ---- Delivery ---- */
 
 /* (call, response) -> values */
 static int deliver(lua_State *L) {
-  struct call *call = lua_touserdata(L, 1);
+  struct cs_call *call = lua_touserdata(L, 1);
   return cs_answer_push(L, call->request, call->row, &call->client->answers,
                         lua_isnoneornil(L, 2) ? 0 : 2);
 }
 
 int cs_binding_deliver(lua_State *L, struct cs_client *client, struct cs_request *request,
                        int response) {
-  struct call call = {
-    .client = client, .row = &cs_endpoints[request->operation], .request = request};
+  struct cs_call call = {
+    .client = client, .row = cs_direct_row(request->operation), .request = request};
   if (response) response = lua_absindex(L, response);
   int top = lua_gettop(L);
   lua_pushcfunction(L, deliver);
@@ -238,35 +242,30 @@ static bool in_task(lua_State *L, const struct cs_client *client) {
   return client->task == L && lua_isyieldable(L);
 }
 
-/* Replaces the resource at 1 by the call, and puts `prepare` below. */
-static int call_prepare(lua_State *L, struct call *call) {
+/* Replaces the object at 1 by the call, and puts `prepare` below. */
+static int call_prepare(lua_State *L, struct cs_call *call, lua_CFunction prepare_call) {
   lua_pushlightuserdata(L, call);
   lua_replace(L, 1);
-  lua_pushcfunction(L, prepare);
+  lua_pushcfunction(L, prepare_call);
   lua_insert(L, 1);
   return lua_pcall(L, lua_gettop(L) - 1, 1, 0);
 }
 
-static int call_method(lua_State *L) {
-  const struct cs_endpoint *row = &cs_endpoints[lua_tointeger(L, lua_upvalueindex(ROW))];
-  struct cs_client *client = lua_touserdata(L, lua_upvalueindex(CLIENT));
-  if (!lua_rawequal(L, 1, lua_upvalueindex(RESOURCE))) {
-    return luaL_error(L, "call it with a colon: client.%s:%s(…)", row->resource,
-                      row->name);
-  }
+int cs_binding_run(lua_State *L, struct cs_call *call, lua_CFunction prepare_call) {
+  struct cs_client *client = call->client;
   if (!client->engine) return luaL_error(L, "the client has been collected");
-  if (client->task && client->task_cancelled) {
-    cs_error_push_kind(L, CS_CANCELLED, row, "the task was cancelled");
-    return lua_error(L);
-  }
-  struct cs_request *request = cs_engine_take(client->engine);
+  struct cs_request *request = call->request = cs_engine_take(client->engine);
   if (!request) return luaL_error(L, "not enough memory");
-  struct call call = {.client = client, .row = row, .request = request};
-  if (call_prepare(L, &call) != LUA_OK) {
+  if (call_prepare(L, call, prepare_call) != LUA_OK) {
     cs_engine_give(client->engine, request);
     return cs_error_raise_at(L, 1);
   }
-  bool refused = client->read_only && row->repeat != CS_READ;
+  if (client->task && client->task_cancelled) {
+    cs_engine_give(client->engine, request);
+    cs_error_push_kind(L, CS_CANCELLED, call->row, "the task was cancelled");
+    return lua_error(L);
+  }
+  bool refused = client->read_only && call->row->repeat != CS_READ;
   if (!refused && in_task(L, client)) {
     keep_response(L, request, 1);
     client->parked = request;
@@ -281,6 +280,18 @@ static int call_method(lua_State *L) {
   }
   wait_for(L, client, request);
   return cs_binding_deliver(L, client, request, lua_isnil(L, 1) ? 0 : 1);
+}
+
+static int call_method(lua_State *L) {
+  int operation = (int)lua_tointeger(L, lua_upvalueindex(ROW));
+  struct cs_call call = {.client = lua_touserdata(L, lua_upvalueindex(CLIENT)),
+                         .row = &cs_endpoints[operation],
+                         .operation = operation};
+  if (!lua_rawequal(L, 1, lua_upvalueindex(RESOURCE))) {
+    return luaL_error(L, "call it with a colon: client.%s:%s(…)", call.row->resource,
+                      call.row->name);
+  }
+  return cs_binding_run(L, &call, prepare);
 }
 
 /* ---- Resources ---- */
@@ -366,8 +377,8 @@ void cs_binding_push_resource(lua_State *L, int client,
   lua_createtable(L, 0, count);
   int table = lua_gettop(L);
   for (int i = 0; i < count; i++) {
-    lua_pushinteger(L, &rows[i] - cs_endpoints);
     lua_pushvalue(L, client);
+    lua_pushinteger(L, &rows[i] - cs_endpoints);
     lua_pushvalue(L, table);
     lua_pushcclosure(L, call_method, 3);
     lua_setfield(L, table, rows[i].name);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "binding.h"
+#include "direct.h"
 #include "endpoints.h"
 #include "error.h"
 #include "transport.h"
@@ -176,6 +177,8 @@ static void push_members(lua_State *L, int values) {
   }
   lua_pushcfunction(L, client_close);
   lua_setfield(L, members, "close");
+  cs_direct_push_method(L, 1);
+  lua_setfield(L, members, "request");
   lua_getfield(L, values, "base_url");
   lua_setfield(L, members, "base_url");
   if (lua_getfield(L, values, "protect") == LUA_TNIL) {
@@ -235,7 +238,7 @@ int cs_client_new(lua_State *L) {
 /* ---- Events ---- */
 
 static void push_event(lua_State *L, const struct cs_event *event) {
-  const struct cs_endpoint *row = &cs_endpoints[event->operation];
+  const struct cs_endpoint *row = cs_direct_row(event->operation);
   lua_createtable(L, 0, 10);
   lua_pushstring(L, row->call);
   lua_setfield(L, -2, "operation");

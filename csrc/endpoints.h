@@ -17,7 +17,8 @@ enum cs_result {
   CS_VALUE,   /* the decoded table */
   CS_LIST_OF, /* an array; one object or a whole page are taken for one, too */
   CS_PAGE,    /* one page with its metadata */
-  CS_NOTHING  /* true; the body is never parsed, only checked for an HTML page */
+  CS_NOTHING, /* true; the body is never parsed, only checked for an HTML page */
+  CS_ANYTHING /* client:request alone: what the JSON is, or true where there is none */
 };
 
 struct cs_endpoint {

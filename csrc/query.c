@@ -259,7 +259,7 @@ void cs_query_write(const struct cs_writer *w, const struct cs_place *place, int
   struct query q = {.w = w, .first = true};
   if (lua_isnoneornil(L, index)) return;
   cs_check_table(L, place, "table", index);
-  cs_check_open(L, place, w->loose ? NULL : fields, index);
+  cs_check_open(L, place, w->open ? NULL : fields, index);
   int table = lua_gettop(L);
   for (const struct cs_field *field = fields; field->name; field++) {
     const struct cs_place inner = {.parent = place, .name = field->name};
@@ -267,6 +267,6 @@ void cs_query_write(const struct cs_writer *w, const struct cs_place *place, int
     if (!lua_isnil(L, -1)) put_known(&q, &inner, field, field->name, lua_gettop(L));
     lua_pop(L, 1);
   }
-  if (w->loose) put_others(&q, place, fields, table);
+  if (w->open) put_others(&q, place, fields, table);
   lua_pop(L, 1);
 }

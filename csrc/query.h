@@ -15,8 +15,9 @@
 #pragma GCC visibility push(hidden)
 
 /* Appends a query, or nothing. `index` is the table's absolute stack index, or that of
-   nil; `place` is as for cs_shape_write_body. A loose writer takes unknown fields, too:
-   strings, numbers, booleans and lists of these, sorted by name; and other operators. */
+   nil; `place` is as for cs_shape_write_body. An open writer takes unknown fields, too:
+   strings, numbers, booleans and lists of these, sorted by name; a loose one also takes
+   them for known fields, and unknown operators. */
 void cs_query_write(const struct cs_writer *w, const struct cs_place *place, int index,
                     const struct cs_field *fields);
 

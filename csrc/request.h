@@ -12,10 +12,10 @@
 
 #include "buffer.h"
 
-enum cs_verb { CS_GET, CS_POST, CS_PUT, CS_PATCH, CS_DELETE };
+enum cs_verb { CS_GET, CS_POST, CS_PUT, CS_PATCH, CS_DELETE, CS_HEAD };
 
 static inline const char *cs_verb_name(enum cs_verb verb) {
-  static const char *const names[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+  static const char *const names[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"};
   return names[verb];
 }
 

@@ -136,13 +136,13 @@ static void put_object(const struct cs_writer *w, const struct cs_place *place,
   luaL_checkstack(L, 16, "too many nested tables");
   if (has_table) {
     here.table = lua_topointer(L, index);
-    if (w->loose) cs_writer_check_nesting(L, &here);
-    cs_check_open(L, &here, w->loose ? NULL : fields, index);
+    if (w->open) cs_writer_check_nesting(L, &here);
+    cs_check_open(L, &here, w->open ? NULL : fields, index);
     table = lua_gettop(L);
   }
   cs_writer_put(w, place, "{");
   put_fields(w, &here, fields, table, first_positional, &first);
-  if (table && w->loose) cs_writer_put_others(w, &here, fields, table, &first);
+  if (table && w->open) cs_writer_put_others(w, &here, fields, table, &first);
   cs_writer_put(w, place, "}");
   if (table) lua_pop(L, 1);
 }

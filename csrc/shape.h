@@ -17,7 +17,8 @@
    `index` is the table's absolute stack index, or the index of nil for an empty one. */
 
 /* Writes a JSON object; its positional fields are on the stack from `first_positional`
-   on. A loose writer passes through what the list does not know, behind what it does. */
+   on. An open writer passes through fields that the list does not know, behind those
+   that it does; for a loose one nothing is required, and values may be others, too. */
 void cs_shape_write_body(const struct cs_writer *w, const struct cs_place *place,
                          int index, int first_positional, const struct cs_field *fields);
 

@@ -287,7 +287,8 @@ void cs_transport_close(struct cs_request *request) {
 
 /* POST, PUT and PATCH have a body, if only an empty one (RFC 9110 8.6). */
 static bool sends_body(const struct cs_request *request) {
-  return request->has_body || (request->verb != CS_GET && request->verb != CS_DELETE);
+  return request->has_body || request->verb == CS_POST || request->verb == CS_PUT ||
+         request->verb == CS_PATCH;
 }
 
 static bool is_large(const struct cs_request *request) {
@@ -305,7 +306,8 @@ static CURLcode set_method(CURL *handle, const struct cs_transport *transport,
                            const struct cs_request *request) {
   CURLcode code = CURLE_OK;
   SET(CURLOPT_HTTPHEADER, headers_for(transport, request));
-  if (!sends_body(request)) SET(CURLOPT_HTTPGET, 1L);
+  SET(CURLOPT_NOBODY, request->verb == CS_HEAD ? 1L : 0L);
+  if (!sends_body(request) && request->verb != CS_HEAD) SET(CURLOPT_HTTPGET, 1L);
   SET(CURLOPT_CUSTOMREQUEST, cs_verb_name(request->verb));
   return code;
 }

@@ -40,6 +40,49 @@ static bool is_unreserved(unsigned char c) {
          c == '-' || c == '.' || c == '_' || c == '~';
 }
 
+static int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/* The byte at *p, whose escape is resolved, and steps behind it; -1 for half an escape. */
+static int next_byte(const char **p) {
+  const char *at = (*p)++;
+  if (*at != '%') return (unsigned char)*at;
+  int high = hex_value(at[1]), low = high < 0 ? -1 : hex_value(at[2]);
+  *p = at + 3;
+  return low < 0 ? -1 : high * 16 + low;
+}
+
+/* A segment ends where some server could see its end: parameters (RFC 3986 3.3) are cut
+   off before dot segments are resolved, and a backslash is taken for a slash. */
+static bool ends_segment(int c) { return c == '/' || c == '\\' || c == ';' || c == '\0'; }
+
+const char *cs_url_path_problem(const char *path) {
+  if (path[0] != '/') return "one that does not begin with '/'";
+  if (strpbrk(path, "?#")) return "one with '?' or '#' (a query has its own field)";
+  if (strstr(path, "//")) return "one with '//'";
+  if (strchr(path, '\\')) return "one with a backslash";
+  if (strpbrk(path, "{}")) return "one with braces, whose ids are missing";
+  int length = 0, dots = 0, c = 0;
+  for (const char *p = path;;) {
+    bool end = *p == '\0';
+    c = end ? 0 : next_byte(&p);
+    if (c < 0) return "one with a '%' that begins no escape";
+    if (!end && (c < 0x20 || c == 0x7f)) return "one with a control character";
+    if (ends_segment(c)) {
+      if (dots == length && (dots == 1 || dots == 2)) return "one with a dot segment";
+      length = dots = 0;
+    } else {
+      length++;
+      if (c == '.') dots++;
+    }
+    if (end) return NULL;
+  }
+}
+
 enum cs_status cs_url_append_encoded(struct cs_buffer *buffer, const char *bytes,
                                      size_t n) {
   static const char hex[] = "0123456789ABCDEF";
@@ -54,6 +97,20 @@ enum cs_status cs_url_append_encoded(struct cs_buffer *buffer, const char *bytes
     run = p + 1;
   }
   return cs_buffer_append(buffer, run, (size_t)(bytes + n - run));
+}
+
+enum cs_status cs_url_append_path(struct cs_buffer *buffer, const char *path) {
+  static const char kept[] = "/%!$&'()*+,;=:@"; /* beside unreserved ones */
+  enum cs_status status = CS_OK;
+  while (*path && status == CS_OK) {
+    size_t n = 0;
+    while (path[n] && (is_unreserved((unsigned char)path[n]) || strchr(kept, path[n])))
+      n++;
+    status = cs_buffer_append(buffer, path, n);
+    path += n;
+    if (status == CS_OK && *path) status = cs_url_append_encoded(buffer, path++, 1);
+  }
+  return status;
 }
 
 enum cs_status cs_url_append_query(struct cs_buffer *buffer, bool first, const char *name,

@@ -29,6 +29,13 @@ const char *cs_url_id_problem(const char *id, size_t length);
 enum cs_status cs_url_append_encoded(struct cs_buffer *buffer, const char *bytes,
                                      size_t n);
 
+/* What is wrong with a path that a caller gives whole; NULL if nothing is. Escapes (%2E)
+   are looked into; what a server could read as another path is refused. */
+const char *cs_url_path_problem(const char *path);
+
+/* Appends such a path. Its escapes stay; bytes that cannot stand in a path are escaped. */
+enum cs_status cs_url_append_path(struct cs_buffer *buffer, const char *path);
+
 /* Appends `name=value`, with the `?` or `&` that belongs before it. */
 enum cs_status cs_url_append_query(struct cs_buffer *buffer, bool first, const char *name,
                                    const char *value, size_t length);

@@ -16,7 +16,8 @@
 struct cs_writer {
   lua_State *L;
   struct cs_buffer *out;
-  bool loose; /* what the lists of fields do not know passes through */
+  bool open;  /* fields that a list does not know pass through */
+  bool loose; /* nor is it checked what those that it knows hold */
 };
 
 enum cs_table_kind { CS_TABLE_EMPTY, CS_TABLE_LIST, CS_TABLE_OBJECT };

@@ -50,6 +50,7 @@ build = {
     ["cipherscale.bulk.text"] = "lua/cipherscale/bulk/text.lua",
     ["cipherscale.bulk.things"] = "lua/cipherscale/bulk/things.lua",
     ["cipherscale.bulk.verbs"] = "lua/cipherscale/bulk/verbs.lua",
+    ["cipherscale.bulk.verify"] = "lua/cipherscale/bulk/verify.lua",
     ["cipherscale.sandbox"] = "lua/cipherscale/sandbox/init.lua",
     ["cipherscale.sandbox.assumptions"] = "lua/cipherscale/sandbox/assumptions.lua",
     ["cipherscale.sandbox.changes"] = "lua/cipherscale/sandbox/changes.lua",
@@ -71,6 +72,7 @@ build = {
     ["cipherscale.sandbox.service"] = "lua/cipherscale/sandbox/service.lua",
     ["cipherscale.sandbox.store"] = "lua/cipherscale/sandbox/store.lua",
     ["cipherscale.sandbox.views"] = "lua/cipherscale/sandbox/views.lua",
+    ["cipherscale.types"] = "lua/cipherscale/types.lua",
     ["cipherscale.core"] = {
       sources = {
         "csrc/core.c",
@@ -79,6 +81,7 @@ build = {
         "csrc/schedule.c",
         "csrc/wait.c",
         "csrc/binding.c",
+        "csrc/direct.c",
         "csrc/shape.c",
         "csrc/query.c",
         "csrc/writer.c",

@@ -23,33 +23,20 @@ local RECHECK = 300
 
 -- Says whether a person is protected, or nil where nobody is. E-mails that the plan did not know
 -- of are found: it may know the people by id alone.
-local function protection(job, given)
-  local ids, emails, known = {}, {}, {}
+local function protection(job)
+  local known = {}
   for _, name in ipairs(job.story.header.limits.protect or {}) do known[name] = true end
   local find = search.new { client = job.client, tasks = job.tasks, verb = job.verb }
-  for _, list in ipairs { job.client.protect, job.limits.protect or {}, given } do
-    for _, name in ipairs(list) do
-      if not name:find("@", 1, true) then
-        ids[name] = true
-      else
-        emails[name:lower()] = true
-        if not known[name] then find:protect(name) end
-      end
-    end
-  end
+  local is_protected, names = find:protection({ job.client.protect, job.limits.protect }, known)
   local ok, err = find:run()
   if not ok then return nil, err end
-  if next(ids) == nil and next(emails) == nil then return true end
-  return true, function(person)
-    return ids[person.user] or find.protected[person.user]
-      or person.email and emails[person.email:lower()]
-  end
+  return true, #names > 0 and is_protected or nil
 end
 
 -- Everybody who is still to be changed.
-function Job:open_people()
-  local next_person = journal.people(self.book, self.story.header)
-  local outcomes = self.story.outcomes
+local function open_people(book, story)
+  local next_person = journal.people(book, story.header)
+  local outcomes = story.outcomes
   return function()
     while true do
       local person = next_person()
@@ -103,8 +90,9 @@ end
 -- The first change is made alone, also without a canary: a client that may not send at all shows
 -- it there.
 function Job:run(tasks)
-  self.people, self.scheduler, self.tasks = self:open_people(), tasks.scheduler, tasks
-  local ok, protected = protection(self, self.protect)
+  self.people = open_people(self.book, self.story)
+  self.scheduler, self.tasks = tasks.scheduler, tasks
+  local ok, protected = protection(self)
   if not ok then return nil, protected end
   self.is_protected = protected
   local first_done = false
@@ -140,13 +128,14 @@ function Job:close(clean, nothing_sent)
   self:write(journal.fields {
     "kind", "end", "at", os.time(), "clean", clean, "nothing_sent", nothing_sent or nil,
     "stopped", outcome.stopped, "resume_at", outcome.resume_at, "elapsed", outcome.elapsed,
-    "rate", core.pace(self.client), n = 16,
+    -- A service that closed altogether has taught no rate for the time when it is open again.
+    "rate", not outcome.resume_at and core.pace(self.client) or nil, n = 16,
   })
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
 end
 
--- What apply is given goes before what the plan was given.
+-- What stands in a later map goes before what stands in an earlier one.
 local function merged(...)
   local all = {}
   for _, map in ipairs { ... } do
@@ -170,7 +159,6 @@ local function run(client, verb, story, book, path, given, limits, outcome)
     on_result = given.on_result, should_stop = given.should_stop,
     max_duration = given.max_duration, resuming = story.opened ~= nil,
     with_canary = given.canary ~= false and not verb.once,
-    protect = given.protect or {},
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
     begun = now, synced = now, flushed = now,
   }, Job)
@@ -203,20 +191,36 @@ local function run(client, verb, story, book, path, given, limits, outcome)
   return outcome
 end
 
--- The facts of the plan, with the administrators as they are now where the plan takes some away.
-local function facts_of(client, planned)
+-- The facts of the plan, with the administrators as they are now where the plan takes some away:
+-- earlier runs, or others, may have taken some already.
+local function facts_of(client, verb, story, book)
+  local planned, lost = story.planned, 0
   if (planned.admins_lost or 0) == 0 then return planned end
   local admins, count = admins_of(client)
   if not admins then return nil, count end
-  return merged(planned, {
-    admins = count, admins_left = count - (planned.admins - planned.admins_left),
-  })
+  for person in open_people(book, story) do
+    if admins[person.user] and verb.takes_admin(person.change, guards.is_admin) then
+      lost = lost + 1
+    end
+  end
+  return merged(planned, { admins = count, admins_lost = lost, admins_left = count - lost })
+end
+
+-- The limits of a run: what it is given goes before what the runs before it were given, and that
+-- before what the plan was given. Who is protected stays so.
+local function limits_of(story, given)
+  local before = merged(story.header.limits, story.opened and story.opened.limits or {})
+  local limits, protect = merged(before, options.limits(given)), {}
+  for _, list in ipairs { before.protect or {}, given.protect or {} } do
+    for _, name in ipairs(list) do protect[#protect + 1] = name end
+  end
+  limits.protect = protect
+  return limits
 end
 
 local function begin(client, verb, story, book, path, given, outcome)
-  local limits = merged(story.header.limits, story.opened and story.opened.limits or {},
-    options.limits(given))
-  local facts, err = facts_of(client, story.planned)
+  local limits = limits_of(story, given)
+  local facts, err = facts_of(client, verb, story, book)
   if facts then
     local sentences = guards.refusals(limits, facts)
     if #sentences == 0 then return run(client, verb, story, book, path, given, limits, outcome) end

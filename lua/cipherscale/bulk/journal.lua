@@ -268,14 +268,14 @@ end
 
 --- A sentence when nothing that a journal names is in a tenant, else nil. Some of it may have been
 --- deleted since.
-function M.stranger(story, known, path)
-  local here, first = {}, story.header.things[1]
-  for _, thing in ipairs(known) do here[thing.id] = true end
+--- @param here table what the tenant has, by id
+function M.stranger(story, here, path)
   for _, thing in ipairs(story.header.things) do
     if here[thing.id] then return nil end
   end
-  return first and ("%s belongs to another tenant: '%s' (%s) is not in this one"):format(
-    path, first.label, first.id)
+  local first = story.header.things[1]
+  return first and ("%s belongs to another tenant, or what it names has been deleted: '%s' (%s) is "
+    .. "not in this one"):format(path, first.label, first.id)
 end
 
 -- ---- Files ----
