@@ -270,18 +270,12 @@ static const char *push_anything(lua_State *L, const struct cs_request *request)
   char first = request->first_visible;
   if (request->truncated) return "the answer was cut off or too large";
   if (is_html(request)) return "an HTML page";
-  if (!first) {
-    lua_pushboolean(L, 1);
-  } else if (!cs_json_decode(L, request->answer.data, request->answer.length)) {
-    if (first == '{' || first == '[')
-      return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "invalid JSON";
-    lua_pushboolean(L, 1); /* a sentence */
-  } else if (lua_type(L, -1) == LUA_TLIGHTUSERDATA) {
-    lua_pushboolean(L, 1);
-  } else if (!lua_toboolean(L, -1)) {
-    return "false, which would look like a failure";
-  }
-  return NULL;
+  bool json =
+    first && cs_json_decode(L, request->answer.data, request->answer.length) != 0;
+  if (!json && (first == '{' || first == '['))
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "invalid JSON";
+  if (!json || lua_type(L, -1) == LUA_TLIGHTUSERDATA) lua_pushboolean(L, 1);
+  return lua_toboolean(L, -1) ? NULL : "false, which would look like a failure";
 }
 
 /* A server may echo the key in an error's text, a header, or a debug page. */
