@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Builds the C modules and runs everything around them; `make help` lists the targets.
 # Every source is named once, below. spec/packaging_spec.lua compares these lists with the folders
-# and with the rockspecs. Only deps, test, demo and lint may install anything; the others use
-# what is there.
+# and with the rockspecs. Only deps, test, demo, lint, valgrind, rock and contract may install
+# anything; the others use what is there.
 
 # ---- sources ---------------------------------------------------------------------------------
 
@@ -23,14 +23,17 @@ PROBE_SOURCES := spec/support/probe.c $(addprefix csrc/,url.c retry.c pace.c buf
 BENCH_SOURCES := $(wildcard bench/*.c)
 
 LUA_FILES := $(addprefix lua/cipherscale/, \
-  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua \
-  bulk/admins.lua bulk/apply.lua bulk/guards.lua bulk/job.lua bulk/journal.lua \
-  bulk/making.lua bulk/nearest.lua bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua bulk/report.lua bulk/reverse.lua bulk/search.lua \
-  bulk/spool.lua bulk/state.lua bulk/text.lua bulk/things.lua bulk/verbs.lua \
+  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua bulk/admins.lua \
+  bulk/apply.lua bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua bulk/nearest.lua \
+  bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua bulk/report.lua \
+  bulk/reverse.lua bulk/search.lua bulk/spool.lua bulk/state.lua bulk/text.lua \
+  bulk/things.lua bulk/verbs.lua bulk/verify.lua \
   sandbox/init.lua sandbox/assumptions.lua sandbox/changes.lua sandbox/command.lua \
-  sandbox/contract.lua sandbox/json.lua sandbox/misbehaviour.lua sandbox/names.lua \
-  sandbox/operations.lua sandbox/people.lua sandbox/picks.lua sandbox/references.lua \
-  sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua)
+  sandbox/contract.lua sandbox/inventions.lua sandbox/json.lua sandbox/kinds.lua \
+  sandbox/lists.lua sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua \
+  sandbox/people.lua sandbox/picks.lua sandbox/plain.lua sandbox/references.lua \
+  sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua \
+  types.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json
 SANDBOX_COMMAND := lua/cipherscale/sandbox/command.lua
@@ -167,7 +170,7 @@ FORCE:
 # ---- dependencies ------------------------------------------------------------------------------
 
 # These look once more (by a make of their own) after installing: what is found above may be new.
-.PHONY: deps demo-deps lint-deps valgrind-deps rock-deps
+.PHONY: deps demo-deps lint-deps valgrind-deps rock-deps contract-deps
 DEPS = CC='$(CC)' LUA='$(LUA)' INCLUDES='$(CPPFLAGS) $(INCLUDES)' .ci/deps
 deps:
 	@$(DEPS) build test
@@ -179,6 +182,8 @@ valgrind-deps:
 	@$(DEPS) build test valgrind
 rock-deps:
 	@$(DEPS) build rock
+contract-deps:
+	@$(DEPS) build test contract
 
 # ---- trying and testing ------------------------------------------------------------------------
 
@@ -236,6 +241,21 @@ valgrind: valgrind-deps
 	  test -s $$report && { cat $$report; status=1; }; \
 	done; exit $$status
 
+# Every request of the client, judged by a server that nobody here wrote. Never skipped: without
+# Prism it fails.
+PRISM := @stoplight/prism-cli@5.14.2
+PRISM_HERE := build/prism/$(notdir $(PRISM))
+.PHONY: contract
+contract: contract-deps
+	@$(MAKE) $(PRISM_HERE)
+	@$(MAKE) check SPEC=spec/contract/prism_spec.lua
+
+$(PRISM_HERE):
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@set -x; npm install --prefix $(@D) --no-save --no-audit --no-fund --ignore-scripts \
+	  --loglevel=error $(PRISM)
+	@touch $@
+
 bench: all test-modules $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/run.lua $(BENCH)
 
@@ -244,6 +264,13 @@ lint: lint-deps
 .PHONY: lint-run rock
 lint-run:
 	@.ci/lint
+
+# What is generated from the table of operations and the contract; lint fails when it is stale.
+.PHONY: docs docs-check
+docs: all
+	@$(RUN) $(LUA) doc/generate.lua
+docs-check: all
+	@$(RUN) $(LUA) doc/generate.lua --check
 
 # Rewrites the C files as `make lint` wants them.
 .PHONY: format
@@ -298,9 +325,11 @@ help:
 #? make deps       installs what building and testing need, where something is missing
 #? make check      builds and runs the specs over loopback; SPEC=file runs one file
 #? make lint       formatting, static checks, and the layering on the object files
+#? make docs       rewrites doc/api.md and lua/cipherscale/types.lua
 #? make asan       the suite under AddressSanitizer and UBSan, the collector always running
 #? make valgrind   the suite under valgrind
 #? make rock       installs by LuaRocks and by make into empty trees, and tries both
+#? make contract   every request of the client against Prism, from npm, into build/
 #? make bench      the cost against a bare libcurl loop; BENCH="bulk 1000" or BENCH=pace
 #? make install    PREFIX, DESTDIR, INST_LUADIR, INST_LIBDIR, INST_BINDIR
 #? make clean      removes build/

@@ -180,10 +180,15 @@ static lua_Number number_of(lua_State *L, int table, const char *name,
   return value;
 }
 
+/* Some services write "false", or 0. */
 static bool is_true(lua_State *L, int table, const char *name) {
   lua_pushstring(L, name);
   (void)lua_rawget(L, table);
   bool value = lua_toboolean(L, -1) != 0;
+  if (lua_isstring(L, -1)) {
+    const char *text = lua_tostring(L, -1);
+    value = strcmp(text, "false") != 0 && strcmp(text, "0") != 0;
+  }
   lua_pop(L, 1);
   return value;
 }
@@ -213,14 +218,6 @@ static const char *open_page(lua_State *L) {
    a string they return says why the answer is none. `first` is the first character of
    the body: lua-cjson gives the same table for [] and {}. */
 
-static const char *shape_value(lua_State *L, char first) {
-  if (first != '[') return NULL;
-  if (lua_rawlen(L, -1) != 1 || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
-    return "a list where one object is promised";
-  lua_remove(L, -2);
-  return NULL;
-}
-
 static const char *shape_list(lua_State *L, char first) {
   int top = lua_gettop(L);
   if (first == '[' || is_empty(L, top)) return NULL;
@@ -237,6 +234,23 @@ static const char *shape_list(lua_State *L, char first) {
       is_true(L, top, "hasNext") || is_true(L, top, "hasPrevious"))
     return "one page of several where the whole list is promised";
   replace_by_field(L, "data");
+  return NULL;
+}
+
+/* A page for sure: an object may well have a field that is called data. */
+static bool is_whole_page(lua_State *L, int index) {
+  return type_of(L, index, "data") == LUA_TTABLE && type_of(L, index, "id") == LUA_TNIL &&
+         number_of(L, index, "total", -1) >= 0;
+}
+
+/* A list of the one object, or a page of it, are taken for it. */
+static const char *shape_value(lua_State *L, char first) {
+  if (first != '[' && !is_whole_page(L, lua_gettop(L))) return NULL;
+  const char *problem = shape_list(L, first);
+  if (problem) return problem;
+  if (lua_rawlen(L, -1) != 1 || lua_rawgeti(L, -1, 1) != LUA_TTABLE || is_array(L, -1))
+    return "a list where one object is promised";
+  lua_remove(L, -2);
   return NULL;
 }
 
@@ -264,17 +278,24 @@ static const char *push_value(lua_State *L, const struct cs_request *request,
   return shapers[result](L, request->first_visible);
 }
 
+/* Several at once are answered by a list of them. */
+static enum cs_result promised(const struct cs_request *request,
+                               const struct cs_endpoint *row) {
+  bool list = row->several && request->body.length > 0 && request->body.data[0] == '[';
+  return list ? CS_LIST_OF : row->result;
+}
+
 /* Pushes what the body holds when nothing is promised; true stands for no JSON, and for
    null. False would be taken for a failure. */
 static const char *push_anything(lua_State *L, const struct cs_request *request) {
   char first = request->first_visible;
   if (request->truncated) return "the answer was cut off or too large";
   if (is_html(request)) return "an HTML page";
-  bool json =
-    first && cs_json_decode(L, request->answer.data, request->answer.length) != 0;
-  if (!json && (first == '{' || first == '['))
+  bool decoded = first && cs_json_decode(L, request->answer.data, request->answer.length);
+  if (first && !decoded && (first == '{' || first == '['))
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "invalid JSON";
-  if (!json || lua_type(L, -1) == LUA_TLIGHTUSERDATA) lua_pushboolean(L, 1);
+  /* Nothing, a sentence, or null. */
+  if (!decoded || lua_type(L, -1) == LUA_TLIGHTUSERDATA) lua_pushboolean(L, 1);
   return lua_toboolean(L, -1) ? NULL : "false, which would look like a failure";
 }
 
@@ -320,7 +341,7 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
   } else if (row->result == CS_ANYTHING) {
     problem = push_anything(L, request);
   } else {
-    problem = push_value(L, request, row->result);
+    problem = push_value(L, request, promised(request, row));
   }
   /* A page of HTML comes from something in front of the service. Any other surprise after
      a 2xx leaves no doubt that a change was made. */

@@ -147,7 +147,11 @@ static int prepare(lua_State *L) {
   if (row->body) {
     const struct cs_writer writer = {L, &request->body, loose, loose};
     int table = fields ? fields + 1 : n + 2;
-    cs_shape_write_body(&writer, &place, table, first_positional + 1, row->body);
+    if (row->several) {
+      cs_shape_write_bodies(&writer, &place, table, row->several, row->body);
+    } else {
+      cs_shape_write_body(&writer, &place, table, first_positional + 1, row->body);
+    }
   }
   return cs_binding_finish(L, call, options + 1);
 }

@@ -24,9 +24,9 @@ struct cs_call {
 /* The upvalue of every method that holds its client. */
 enum { CS_BINDING_CLIENT = 1 };
 
-/* What every method does, with (self, arguments…) on its stack. `prepare` is called as
-   (call, arguments…) -> response table or nil; it writes the request and raises, with
-   nothing sent, what is wrong. Returns the number of values. */
+/* What every method does: (self, arguments…) at the bottom of the stack, its upvalues.
+   `prepare` is called as (call, arguments…) -> response table or nil; it writes the
+   request and raises, with nothing sent, what is wrong. Returns the number of values. */
 int cs_binding_run(lua_State *L, struct cs_call *call, lua_CFunction prepare);
 
 /* For `prepare`: brings the arguments, from stack index 2 on, to the number `most`; more
@@ -34,7 +34,7 @@ int cs_binding_run(lua_State *L, struct cs_call *call, lua_CFunction prepare);
 void cs_binding_check_arguments(lua_State *L, const struct cs_place *root, int most);
 
 /* For `prepare`, at its end: reads the options at a stack index and copies what the row
-   says. Pushes the response table where there is one; returns the number of values. */
+   says. Pushes the response table, where there is one, and returns how many. */
 int cs_binding_finish(lua_State *L, struct cs_call *call, int options);
 
 /* Pushes the table of one resource's methods, for the client at stack index `client`. */

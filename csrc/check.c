@@ -79,7 +79,9 @@ const char *cs_check_push_expected(lua_State *L, const struct cs_field *field) {
       lua_concat(L, 2);
     }
   } else if (field->type == CS_LIST) {
-    const char *element = type_phrase(field->of->type);
+    /* What makes a string an id is said of the element that is none. */
+    enum cs_type type = field->of->type == CS_ID ? CS_STRING : field->of->type;
+    const char *element = type_phrase(type);
     lua_pushfstring(L, "list of %ss", element);
     if (field->flags & CS_OR_ONE) {
       lua_pushfstring(L, " or %s", element);
@@ -299,8 +301,9 @@ static void check_element_keys(lua_State *L, const struct cs_place *place, int i
     if (lua_type(L, -1) == LUA_TNUMBER && whole && i >= 1 && i <= length) continue;
     const char *key = luaL_tolstring(L, -1, NULL);
     push_path(L, place);
-    (void)luaL_error(L, "%s: %s: list without holes expected, got the key %s",
-                     cs_check_call(place), lua_tostring(L, -1), key);
+    const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
+    (void)luaL_error(L, "%s: %s%slist without holes expected, got the key %s",
+                     cs_check_call(place), path, colon, key);
   }
   if (viewed) lua_pop(L, 1);
 }

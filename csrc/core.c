@@ -21,10 +21,26 @@ static void set_string(lua_State *L, const char *name, const char *value) {
   lua_setfield(L, -2, name);
 }
 
+static void push_words(lua_State *L, const char *const *words) {
+  lua_newtable(L);
+  for (int i = 0; words[i]; i++) {
+    lua_pushstring(L, words[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+/* The fields of a table, or of the tables in a list. */
+static const struct cs_field *inner_fields(const struct cs_field *field) {
+  if (field->type == CS_LIST) field = field->of;
+  return field->type == CS_OBJECT ? field->of : NULL;
+}
+
 static void push_fields(lua_State *L, const struct cs_field *fields) {
+  luaL_checkstack(L, 6, "fields in fields");
   lua_newtable(L);
   for (int i = 0; fields && fields[i].name; i++) {
-    lua_createtable(L, 0, 5);
+    const struct cs_field *inner = inner_fields(&fields[i]);
+    lua_createtable(L, 0, 7);
     set_string(L, "name", fields[i].name);
     cs_check_push_expected(L, &fields[i]);
     lua_setfield(L, -2, "type");
@@ -32,6 +48,14 @@ static void push_fields(lua_State *L, const struct cs_field *fields) {
     lua_setfield(L, -2, "required");
     lua_pushboolean(L, (fields[i].flags & CS_POSITIONAL) != 0);
     lua_setfield(L, -2, "positional");
+    if (fields[i].allowed) {
+      push_words(L, fields[i].allowed);
+      lua_setfield(L, -2, "allowed");
+    }
+    if (inner) {
+      push_fields(L, inner);
+      lua_setfield(L, -2, "fields");
+    }
     set_string(L, "doc", fields[i].doc);
     lua_rawseti(L, -2, i + 1);
   }
@@ -44,7 +68,7 @@ static void push_operation(lua_State *L, const struct cs_endpoint *row) {
                                         [CS_LIST_OF] = "LIST",
                                         [CS_PAGE] = "PAGE",
                                         [CS_NOTHING] = "NOTHING"};
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 12);
   set_string(L, "resource", row->resource);
   set_string(L, "name", row->name);
   set_string(L, "method", cs_verb_name(row->verb));
@@ -52,6 +76,14 @@ static void push_operation(lua_State *L, const struct cs_endpoint *row) {
   set_string(L, "repeat_class", repeats[row->repeat]);
   set_string(L, "result", results[row->result]);
   set_string(L, "doc", row->doc);
+  if (row->settled) {
+    lua_pushinteger(L, row->settled);
+    lua_setfield(L, -2, "settled");
+  }
+  if (row->several) {
+    lua_pushinteger(L, row->several);
+    lua_setfield(L, -2, "several");
+  }
   push_fields(L, row->query);
   lua_setfield(L, -2, "query");
   push_fields(L, row->body);

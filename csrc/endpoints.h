@@ -27,6 +27,7 @@ struct cs_endpoint {
   enum cs_verb verb;
   const char *path;                    /* as in the contract, with {parameters} */
   const struct cs_field *query, *body; /* NULL for none */
+  int several; /* > 0: the body may be a list of so many, and the answer then is one */
   enum cs_repeat repeat;
   int settled; /* the status that means "already so" when a repeat meets it; 0 for none */
   enum cs_result result;

@@ -44,11 +44,25 @@ struct cs_field {
   const char *doc;
 };
 
+/* Queries. */
 extern const struct cs_field cs_fields_page[];
+extern const struct cs_field cs_fields_resources[];
 extern const struct cs_field cs_fields_roles_of[];
 extern const struct cs_field cs_fields_users_of[];
+
+/* Bodies. */
+extern const struct cs_field cs_fields_new_user[];
+extern const struct cs_field cs_fields_profile[];
 extern const struct cs_field cs_fields_role_changes[];
 extern const struct cs_field cs_fields_group_of[];
+extern const struct cs_field cs_fields_group[];
+extern const struct cs_field cs_fields_new_gateway[];
+extern const struct cs_field cs_fields_address[];
+extern const struct cs_field cs_fields_new_resource[];
+extern const struct cs_field cs_fields_new_protocol[];
+extern const struct cs_field cs_fields_admission_rule[];
+extern const struct cs_field cs_fields_new_policy[];
+extern const struct cs_field cs_fields_policy[];
 
 #pragma GCC visibility pop
 

@@ -68,7 +68,7 @@ void cs_pace_delivered(struct cs_pace *pace, enum cs_class class, double started
                        double now) {
   struct cs_pace_limit *limit = &pace->limits[class];
   if (started < limit->fell) return;
-  if (limit->ceiling > 0 && limit->history.used == 0)
+  if (limit->fell >= 0 && limit->history.used == 0)
     limit->closure = most(limit->closure, now - limit->shut);
   note(&limit->history, now, most(limit->closure, shortest_window) / 16);
 }

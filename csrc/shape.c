@@ -153,6 +153,24 @@ void cs_shape_write_body(const struct cs_writer *w, const struct cs_place *place
   put_object(w, place, fields, index, first_positional);
 }
 
+void cs_shape_write_bodies(const struct cs_writer *w, const struct cs_place *place,
+                           int index, int most, const struct cs_field *fields) {
+  lua_State *L = w->L;
+  const struct cs_field object = {.type = CS_OBJECT, .of = fields};
+  const struct cs_field list = {.type = CS_LIST, .of = &object};
+  if (lua_type(L, index) != LUA_TTABLE || lua_geti(L, index, 1) == LUA_TNIL) {
+    cs_shape_write_body(w, place, index, 0, fields);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_Integer n = luaL_len(L, index);
+  if (n > most && !w->loose) {
+    (void)luaL_error(L, "%s: at most %d at once expected, got %d", cs_check_call(place),
+                     most, (int)n);
+  }
+  put_list(w, place, &list, index);
+}
+
 /* ---- Options ---- */
 
 /* Puts a checked copy in the place of a list of strings. */

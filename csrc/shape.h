@@ -22,6 +22,10 @@
 void cs_shape_write_body(const struct cs_writer *w, const struct cs_place *place,
                          int index, int first_positional, const struct cs_field *fields);
 
+/* Appends such an object or, where the table is a list, an array of `most` at most. */
+void cs_shape_write_bodies(const struct cs_writer *w, const struct cs_place *place,
+                           int index, int most, const struct cs_field *fields);
+
 /* Writes each option that is there to its offset in `into` (string: const char *,
    integer: int, number: double, boolean: bool) and pushes a table that holds the values
    by name: it keeps the strings alive, and has what no struct can hold. */

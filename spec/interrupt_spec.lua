@@ -18,11 +18,7 @@ before_each(function() children = {} end)
 after_each(function()
   if server then server:stop() end
   server = nil
-  for _, child in ipairs(children) do
-    process.kill(child.pid) -- where it hangs; until close, its number is nobody else's
-    child.pipe:close()
-    os.remove(child.path)
-  end
+  for _, child in ipairs(children) do helper.end_lua(child) end
 end)
 
 local PRELUDE = [[
@@ -51,20 +47,8 @@ local run, again = pcall(client.run, client, function() return client.users:role
 print(run, again and "usable", core.in_use(client))
 ]]
 
--- Starts lua5.4 with a script; its first line is the process id of exactly that process.
 local function start_child(script, env)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  file:write(script)
-  file:close()
-  local lines = { "unset CIPHERSCALE_API_KEY CIPHERSCALE_BASE_URL", "ulimit -t 20" }
-  env.LUA_PATH, env.LUA_CPATH = package.path, package.cpath
-  for name, value in pairs(env) do
-    lines[#lines + 1] = ("export %s='%s'"):format(name, value)
-  end
-  lines[#lines + 1] = ("echo $$\nexec lua5.4 '%s' 2>&1"):format(path)
-  local pipe = assert(io.popen(table.concat(lines, "\n")))
-  local child = { pipe = pipe, path = path, pid = tonumber(pipe:read "*l") }
+  local child = helper.start_lua(script, env)
   children[#children + 1] = child
   return child
 end

@@ -3,85 +3,80 @@
 -- the contract (api/openapi.json) says.
 
 local cipherscale = require "cipherscale"
-local cjson = require "cjson"
+local document = require "spec.support.document"
 
-local function read_contract()
-  local file = assert(io.open("api/openapi.json", "rb"))
-  local text = file:read "*a"
-  file:close()
-  return cjson.new().decode(text)
-end
-
-local contract = read_contract()
 local operations = cipherscale.operations()
-
-local function resolve(schema)
-  while schema and schema["$ref"] do
-    local value = contract
-    for part in schema["$ref"]:gmatch "[^#/]+" do value = value[part] end
-    schema = value
-  end
-  return schema
-end
 
 local function label(operation)
   return ("%s.%s"):format(operation.resource, operation.name)
 end
 
-local function described(operation)
-  local path = contract.paths[operation.path]
-  return path and path[operation.method:lower()]
-end
-
--- A filter is one field of ours and many parameters of the contract ("filter[name][eq]"). That all
--- paged lists take one is assumed, where the contract has it for resources only.
 local function sorted_names(list)
   local names = {}
-  for _, field in ipairs(list) do
-    if field.name:match "^[^%[]*" ~= "filter" then names[#names + 1] = field.name end
-  end
+  for i, field in ipairs(list) do names[i] = field.name end
   table.sort(names)
   return names
 end
 
-local function has_filter(list)
-  for _, field in ipairs(list) do
-    if field.name:match "^[^%[]*" == "filter" then return true end
-  end
-  return false
+local function sorted_keys(map)
+  local names = {}
+  for name in pairs(map or {}) do names[#names + 1] = name end
+  table.sort(names)
+  return names
 end
 
--- The parameters of an operation that are in the query or the path.
-local function parameters(operation, place)
-  local found = {}
-  for _, owner in ipairs { contract.paths[operation.path], described(operation) } do
-    for _, parameter in ipairs(owner.parameters or {}) do
-      parameter = resolve(parameter)
-      if parameter["in"] == place then found[#found + 1] = parameter end
-    end
-  end
-  return found
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(list or {}) do set[name] = true end
+  return set
 end
 
--- What operations() calls the type of a schema.
-local function type_matches(text, schema)
-  schema = resolve(schema)
-  local kind = schema.type
-  if kind == "array" then return text:find "^list of " ~= nil end
-  if kind == "number" or kind == "integer" then return text:find "^integer" ~= nil end
-  if kind == "string" then return text:find "string$" ~= nil or text:find "^one of" ~= nil end
-  return text == kind
+-- How operations() names a type of the contract.
+local TYPES = { string = "string$", boolean = "^boolean$", number = "^integer from ",
+                integer = "^integer from ", object = "^table$" }
+
+local function check_type(field, schema, place)
+  schema = document.resolve(schema)
+  if schema.type == "array" then
+    schema = document.resolve(schema.items)
+    local element = field.type:match "^list of (.-)s$" or field.type:match "^list of (.-)s or %1$"
+    assert.is_truthy(element and element:find(TYPES[schema.type]), place)
+  elseif schema.enum then
+    assert.is_truthy(field.type:find "^one of '", place)
+  else
+    assert.is_truthy(field.type:find(TYPES[schema.type]), place)
+  end
+  assert.same(schema.enum, field.allowed, place)
+  return schema
+end
+
+-- Bodies in which a list that the contract requires may be left out: it is then sent as [].
+local EMPTY_LISTS = { ["users.update_roles"] = true }
+
+-- A field list says what a schema says, down to the last element.
+local function check_fields(fields, schema, place, filled)
+  assert.same(sorted_keys(schema.properties), sorted_names(fields), place)
+  local required = set_of(schema.required)
+  for _, field in ipairs(fields) do
+    local inside = place .. ": " .. field.name
+    local inner = check_type(field, schema.properties[field.name], inside)
+    assert.equal(not filled and required[field.name] == true, field.required, inside)
+    assert.is_truthy(field.doc:find "^%u.+%.$", inside)
+    assert.equal(inner.type == "object", field.fields ~= nil, inside)
+    if field.fields then check_fields(field.fields, inner, inside) end
+  end
 end
 
 describe("cipherscale.operations()", function()
   it("is a list of tables with the same fields", function()
-    assert.is_true(#operations >= 8)
     for _, operation in ipairs(operations) do
-      local names = {}
-      for name in pairs(operation) do names[#names + 1] = name end
-      table.sort(names)
-      assert.same({ "body", "doc", "method", "name", "path", "query", "repeat_class", "resource",
-                    "result" }, names)
+      local names = set_of(sorted_keys(operation))
+      for _, optional in ipairs { "settled", "several" } do
+        assert.is_truthy(operation[optional] == nil or operation[optional] > 0)
+        names[optional] = nil
+      end
+      assert.same(set_of { "body", "doc", "method", "name", "path", "query", "repeat_class",
+                           "resource", "result" }, names)
       for _, name in ipairs { "doc", "method", "name", "path", "resource" } do
         assert.is_string(operation[name])
       end
@@ -114,8 +109,11 @@ describe("cipherscale.operations()", function()
     for _, operation in ipairs(operations) do
       known[operation.resource] = known[operation.resource] or {}
       known[operation.resource][operation.name] = true
-      if operation.name == "page" then -- pages.lua makes whole lists of them
-        known[operation.resource].list, known[operation.resource].each = true, true
+    end
+    for _, names in pairs(known) do
+      if names.page then -- pages.lua makes whole lists of them
+        assert.is_nil(names.list or names.each or names.find)
+        names.list, names.each = true, true
       end
     end
     known.users.find = true
@@ -124,6 +122,35 @@ describe("cipherscale.operations()", function()
       for name in pairs(client[resource]) do assert.is_true(names[name], name) end
     end
     client:close()
+  end)
+
+  it("has all that the contract has", function()
+    local missing = document.operations()
+    for _, operation in ipairs(operations) do
+      missing[operation.method .. " " .. operation.path] = nil
+    end
+    assert.same({}, missing)
+    assert.equal(54, #operations)
+  end)
+
+  it("is README's table of operations, line by line", function()
+    local file = assert(io.open("README.md", "rb"))
+    local shown, unsure = {}, {}
+    for line in file:lines() do
+      local name, rest, request = line:match "^| `client%.([%w_]+:[%w_]+)(.*)| `(%u+ /.-)` |$"
+      if name then
+        shown[name:gsub(":", ".")] = request
+        unsure[name:gsub(":", ".")] = rest:find("\\*", 1, true) and true
+      end
+    end
+    file:close()
+    for _, operation in ipairs(operations) do
+      local name = label(operation)
+      assert.equal(operation.method .. " " .. operation.path, shown[name])
+      assert.equal(document.described(operation)["x-confidence"] ~= "high", unsure[name] == true)
+      shown[name] = nil
+    end
+    assert.same({}, shown)
   end)
 
   it("is a copy: changing it changes nothing", function()
@@ -147,7 +174,7 @@ describe("cipherscale.operations()", function()
   it("has the five operations that the contract is certain of", function()
     local by_id = {}
     for _, operation in ipairs(operations) do
-      by_id[assert(described(operation)).operationId] = label(operation)
+      by_id[assert(document.described(operation)).operationId] = label(operation)
     end
     assert.same({
       UsersController_reactivate = "users.reactivate", UsersController_invite = "users.invite",
@@ -160,70 +187,67 @@ describe("cipherscale.operations()", function()
       UsersController_addGroup = by_id.UsersController_addGroup,
       UsersController_patchUserRoles = by_id.UsersController_patchUserRoles,
     })
-    for _, id in ipairs(contract["x-core"]) do assert.is_string(by_id[id], id) end
+    for _, id in ipairs(document.document["x-core"]) do assert.is_string(by_id[id], id) end
   end)
 end)
 
 for _, operation in ipairs(operations) do
   describe(label(operation), function()
     it("is in the contract, with its method and path", function()
-      assert.is_table(described(operation))
+      assert.is_table(document.described(operation))
     end)
 
     it("takes the parameters of the contract's path", function()
       local in_template = {}
       for name in operation.path:gmatch "{(.-)}" do in_template[#in_template + 1] = name end
       table.sort(in_template)
-      assert.same(sorted_names(parameters(operation, "path")), in_template)
+      assert.same(sorted_names(document.parameters(operation, "path")), in_template)
     end)
 
     it("takes the contract's query, with its types", function()
-      local query = parameters(operation, "query")
-      assert.same(sorted_names(query), sorted_names(operation.query))
-      assert.equal(operation.result == "PAGE", has_filter(operation.query))
-      assert.is_true(operation.result == "PAGE" or not has_filter(query))
-      for _, field in ipairs(operation.query) do
-        for _, parameter in ipairs(query) do
-          if parameter.name == field.name then
-            assert.is_true(type_matches(field.type, parameter.schema), field.name)
-            assert.equal(parameter.required == true, field.required)
-            assert.is_false(field.positional)
-          end
+      local schema, fields = { properties = {}, required = {} }, {}
+      local documented, filter = false, nil
+      for _, parameter in ipairs(document.parameters(operation, "query")) do
+        if parameter.name:find "^filter%[" then
+          documented = true
+        else
+          schema.properties[parameter.name] = parameter.schema
+          if parameter.required then schema.required[#schema.required + 1] = parameter.name end
         end
       end
+      for _, field in ipairs(operation.query) do
+        assert.is_false(field.positional)
+        if field.name == "filter" then filter = field else fields[#fields + 1] = field end
+      end
+      check_fields(fields, schema, label(operation))
+      -- A filter is one field of ours and many parameters of the contract. All paged lists take
+      -- one, where the contract has it for resources only; the others say that it is assumed.
+      assert.equal(operation.result == "PAGE", filter ~= nil)
+      if filter then assert.equal(documented, not filter.doc:find("assumption", 1, true)) end
     end)
 
     it("sends the contract's body, with its types", function()
-      local body = described(operation).requestBody
-      if not body then return assert.same({}, operation.body) end
-      local schema = resolve(body.content["application/json"].schema)
-      local names, required = {}, {}
-      for name in pairs(schema.properties) do names[#names + 1] = name end
-      for _, name in ipairs(schema.required or {}) do required[name] = true end
-      table.sort(names)
-      assert.same(names, sorted_names(operation.body))
-      for _, field in ipairs(operation.body) do
-        assert.is_true(type_matches(field.type, schema.properties[field.name]), field.name)
-        -- A list that is required is always sent, [] where the caller gives none.
-        local always = field.type:find "^list of " ~= nil
-        assert.equal(required[field.name] == true and not always, field.required)
-      end
+      local schema, most = document.body(operation)
+      assert.equal(most, operation.several)
+      if not schema then return assert.same({}, operation.body) end
+      check_fields(operation.body, schema, label(operation), EMPTY_LISTS[label(operation)])
     end)
 
     it("promises what the contract answers", function()
-      local schema
-      for status, response in pairs(described(operation).responses) do
-        if status:find "^2" and response.content then
-          local content = response.content["application/json"]
-          schema = content and content.schema
-        end
-      end
+      local schema = document.answer(operation)
       local expected = "NOTHING"
       if schema then
-        local ref, found = schema["$ref"] or "", resolve(schema)
+        local ref, found = schema["$ref"] or "", document.resolve(schema)
         expected = found.type == "array" and "LIST" or ref:find "Page$" and "PAGE" or "VALUE"
       end
       assert.equal(expected, operation.result)
+    end)
+
+    it("says so where the contract is not sure of it", function()
+      local sure = document.described(operation)["x-confidence"] == "high"
+      local said = operation.doc:find(" The documentation shows this operation only in part.", 1,
+        true)
+      assert.equal(sure, said == nil)
     end)
 
     it("is repeated only as its method allows", function()
@@ -236,13 +260,27 @@ describe("the classes of repetition", function()
   local by_name = {}
   for _, operation in ipairs(operations) do by_name[label(operation)] = operation.repeat_class end
 
-  it("never repeat what sends an e-mail", function()
+  it("never repeat what sends an e-mail, nor what creates something", function()
     assert.equal("ONCE", by_name["users.invite"])
+    for name, class in pairs(by_name) do
+      if name:find "%.create$" then assert.equal("ONCE", class, name) end
+    end
   end)
 
   it("repeat what leaves the same state once or twice", function()
-    for _, name in ipairs { "users.reactivate", "users.update_roles", "users.add_to_group" } do
-      assert.equal("REPEATABLE", by_name[name])
+    for _, operation in ipairs(operations) do
+      local once = operation.name == "create" or operation.name == "invite"
+      if operation.method ~= "GET" and not once then
+        assert.equal("REPEATABLE", operation.repeat_class, label(operation))
+      end
+    end
+  end)
+
+  it("take a 404 for done when a DELETE is repeated, and a 409 when a membership is", function()
+    for _, operation in ipairs(operations) do
+      local expected = operation.method == "DELETE" and 404 or nil
+      if label(operation) == "users.add_to_group" then expected = 409 end
+      assert.equal(expected, operation.settled, label(operation))
     end
   end)
 end)

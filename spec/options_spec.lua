@@ -112,8 +112,8 @@ describe("cipherscale.new", function()
   it("refuses an unknown option and names the nearest one", function()
     for wrong, right in pairs {
       timout = "timeout", maxRetries = "max_retries", api_keys = "api_key", baseurl = "base_url",
-      readonly = "read_only", validation = "validate",
-      onevent = "on_event", max_inflight = "max_in_flight",
+      readonly = "read_only", validation = "validate", onevent = "on_event",
+        max_inflight = "max_in_flight",
     } do
       local message = refusal { [wrong] = 1 }
       contains(("unknown option '%s'"):format(wrong), message)

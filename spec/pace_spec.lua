@@ -329,6 +329,14 @@ describe("a rate that was learned earlier", function()
     assert.is_true(#list >= 49 and #list <= 51, #list .. " starts in 10 s")
   end)
 
+  it("falls from there to what was delivered, at the first refusal", function()
+    local pace = probe.pace(0)
+    pace:lower(10, 100)
+    for i = 1, 6 do pace:delivered(100 + i / 10, 100 + i / 10) end
+    pace:refused(100.7, 100.7, 1)
+    assert.is_true(pace:rate(101.7) > 4)
+  end)
+
   it("only ever lowers the present one", function()
     local pace = probe.pace(0)
     pace:lower(5, 100)

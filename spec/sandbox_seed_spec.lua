@@ -94,12 +94,83 @@ describe("the sandbox's seed", function()
     assert.equal(5, #crew)
   end)
 
-  it("reads what the server wrote", function()
-    local state = state_of { users = 3, groups = 2 }
+  it("of numbers invents things that belong together", function()
+    local state = state_of { users = 2, groups = 1, devices = 3, gateways = 2, resources = 3,
+      addresses = 1, protocols = 1, admission_rules = 1, policies = 2 }
+    assert.equal(state.users[1].id, state.devices[3].user.id)
+    assert.same({ 2, 1 }, { #state.users[1].devices, #state.users[2].devices })
+    assert.same({ "Gateway 1", "ONLINE", "gw2.example.com" },
+      { state.gateways[1].name, state.gateways[1].status, state.gateways[2].endpoint })
+    assert.same({ "Resource 1", "Resource 3" },
+      { state.gateways[1].resources[1].name, state.gateways[1].resources[2].name })
+    assert.same({ 4, "All", "CUSTOM" }, { #state.addresses,
+      state.resources[3].addresses[1].protocols[1].name, state.protocols[5].type })
+    local addresses = {}
+    for _, address in ipairs(state.addresses) do addresses[address.id] = true end
+    assert.is_true(addresses[state.resources[1].addresses[1].id])
+    assert.same({ "ALLOW", "DENY", "CUSTOM" }, { state.admission_rules[1].type,
+      state.admission_rules[2].type, state.admission_rules[3].type })
+    assert.same({ "Engineering", "Resource 2", 2 }, { state.policies[1].groups[1].name,
+      state.policies[2].resources[1].name, state.policies[2].order })
+  end)
+
+  it("has built-in protocols and rules, unless others are given", function()
+    local state = state_of {}
+    assert.same({ "ALL", "PREDEFINED" }, { state.protocols[1].type, state.protocols[4].type })
+    assert.equal(2, #state.admission_rules)
     server:stop()
-    local again = state_of { users = state.users, groups = state.groups, roles = state.roles }
-    assert.same(state.users, again.users)
-    assert.same(state.groups, again.groups)
+    state = state_of { protocols = {}, admission_rules = { "Mine" } }
+    assert.same({ 0, 1, "Mine" },
+      { #state.protocols, #state.admission_rules, state.admission_rules[1].name })
+  end)
+
+  it("names others by id or name, in the API's shapes, from either side", function()
+    local state = state_of {
+      users = { { id = "u", email = "u@b.example", devices = { { id = "d1" } } } },
+      devices = { { id = "d2", user = "u@b.example" }, { id = "d3", user = { id = "u" } }, {} },
+      protocols = { "Web" },
+      gateways = { { name = "North" }, { name = "South", resources = { "Wiki" } } },
+      addresses = { { address = "10.0.0.1", protocols = { "Web" } } },
+      resources = {
+        { name = "Wiki", type = "SAAS", gateways = { "North" }, addresses = {
+          "10.0.0.1", { address = "fe80::1", protocols = { { name = "Web" } } }, "w.example" } },
+        { name = "Blog", addresses = { "10.0.0.1" } },
+      },
+      admission_rules = { { name = "Weekdays", rule = "true" } },
+      policies = { { users = { "u" }, devices = { "d1" }, resources = { "Blog" },
+        gateways = { "South" }, rule = "Weekdays", action = false } },
+    }
+    local function words(list, field)
+      local found = {}
+      for i, record in ipairs(list) do found[i] = tostring(record[field]) end
+      return table.concat(found, " ")
+    end
+    assert.equal("d1 d2 d3", words(state.users[1].devices, "id"))
+    assert.is_nil(state.devices[4].user)
+    assert.equal("North South", words(state.resources[1].gateways, "name"))
+    assert.equal("10.0.0.1 fe80::1 w.example", words(state.resources[1].addresses, "address"))
+    assert.equal("PRIVATE SAAS PRIVATE", words(state.resources[1].addresses, "type"))
+    assert.equal("true true false", words(state.resources[1].addresses, "isIp"))
+    assert.equal(state.resources[1].addresses[1].id, state.resources[2].addresses[1].id)
+    local policy = state.policies[1]
+    assert.same({ "u", "d1", "Blog", "South", "Weekdays", false, 1 },
+      { policy.users[1].id, policy.devices[1].id, policy.resources[1].name,
+        policy.gateways[1].name, policy.rule.name, policy.action, policy.order })
+  end)
+
+  it("reads what the server wrote", function()
+    local function made_of(given)
+      return state_of {
+        users = given.users or 3, groups = given.groups or 2, roles = given.roles,
+        devices = given.devices or 3, protocols = given.protocols or 1,
+        gateways = given.gateways or 2, addresses = given.addresses or 1,
+        resources = given.resources or 3, admission_rules = given.admission_rules or 1,
+        policies = given.policies or 2,
+      }
+    end
+    local state = made_of {}
+    server:stop()
+    assert.same(state, made_of(state))
   end)
 
   it("that is wrong is raised, naming the place", function()
@@ -126,6 +197,19 @@ describe("the sandbox's seed", function()
       "users[1].extra: 'email' is a field of the contract, set it directly")
     raises({ users = { { devices = { { active = "yes" } } } } },
       "users[1].devices[1].active must be a boolean value")
+    raises({ devices = { { user = "x" } } }, "devices[1].user: no user 'x'")
+    raises({ gateways = { { name = 5 } } }, "gateways[1].name must be a string")
+    raises({ gateways = { { resources = { "x" } } } },
+      "gateways[1].resources[1]: no resource 'x'")
+    raises({ resources = { { gateways = { "x" } } } },
+      "resources[1].gateways[1]: no gateway 'x'")
+    raises({ resources = { { addresses = { { adress = "x" } } } } },
+      "resources[1].addresses[1]: unknown field 'adress'; did you mean 'address'?")
+    raises({ addresses = { { protocols = { "x" } } } },
+      "addresses[1].protocols[1]: no protocol 'x'")
+    raises({ policies = { { rule = "x" } } }, "policies[1].rule: no rule 'x'")
+    raises({ admission_rule = 1 },
+      "unknown option 'admission_rule'; did you mean 'admission_rules'?")
     raises({ users = 2, holders = { SUPORT = 1 } }, "holders: no role 'SUPORT'")
     raises({ users = 2, holders = { SUPPORT = 3 } }, "holders.SUPPORT: at most 2 users, got 3")
     raises({ users = 2, members = { Sales = 1 } }, "members: no group 'Sales'")

@@ -126,13 +126,6 @@ describe("the sandbox's service", function()
     end)
   end)
 
-  it("answers 501 for what it does not implement yet", function()
-    start {}
-    problem(501, "The sandbox does not implement DevicesController_findByCriteria yet", "GET",
-      "/tenants/devices")
-    problem(404, "Cannot PUT /qa/tenants/devices", "PUT", "/tenants/devices")
-  end)
-
   describe("users", function()
     it("come in pages of ten, a hundred at most", function()
       start { users = 250 }

@@ -300,6 +300,9 @@ describe("cipherscale.sandbox", function()
     assert.equal(500, status)
     assert.matches("a mistake in the rules", body)
     assert.equal(500, (wire.send(server, { path = "/tenants/users" })))
+    -- What is in the contract and has no rule at all.
+    assert.equal(501,
+      (wire.send(server, { method = "POST", path = "/tenants/users/u/reactivate" })))
     assert.equal(500, server:requests()[1].status)
   end)
 

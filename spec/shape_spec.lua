@@ -282,9 +282,9 @@ describe("a list of roles", function()
 
   it("is a table", function()
     for _, wrong in ipairs { "a", 5, false, print, cipherscale.null } do
-      contains("users.update_roles: addedRoles: list of non-empty strings expected, got "
+      contains("users.update_roles: addedRoles: list of strings expected, got "
         .. type(wrong), refusal(added, wrong))
-      contains("users.update_roles: removedRoles: list of non-empty strings expected, got "
+      contains("users.update_roles: removedRoles: list of strings expected, got "
         .. type(wrong), refusal(users.update_roles, users, "u1", { removedRoles = wrong }))
     end
   end)

@@ -3,6 +3,7 @@
 -- table: what each operation does, and how it is refused.
 
 local cipherscale = require "cipherscale"
+local document = require "spec.support.document"
 local helper = require "spec.support.helper"
 local sandbox = require "cipherscale.sandbox"
 
@@ -414,12 +415,8 @@ describe("a read_only client", function()
   it("refuses a change of every kind that there is", function()
     for _, operation in ipairs(cipherscale.operations()) do
       local resource = reader[operation.resource]
-      local ids = {}
-      for _ in operation.path:gmatch "{" do ids[#ids + 1] = "u-off" end
-      for _, field in ipairs(operation.body) do
-        if field.positional then ids[#ids + 1] = "g-new" end
-      end
-      local _, err = resource[operation.name](resource, (table.unpack or unpack)(ids))
+      local arguments = document.arguments(operation)
+      local _, err = resource[operation.name](resource, (table.unpack or unpack)(arguments))
       local refusal = err ~= nil and err.kind == "refused"
       assert.equal(operation.repeat_class ~= "READ", refusal, operation.name)
     end

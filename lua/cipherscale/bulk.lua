@@ -3,8 +3,8 @@
 -- Changes for many people at once: client.bulk. This file is the door: it makes one method for
 -- each row of bulk/verbs.lua, and those that take a journal. The rest of the story is in bulk/:
 -- people (who is meant), things (what is meant), search (who that is in the tenant) → making →
--- plan, in a journal → guards → apply → report. Undo and verify are plans, too: from what a journal
--- says was done. The whole layer calls resource methods of the client and nothing else.
+-- plan, in a journal → guards → apply → report. Undo is a plan, too: from what a journal says was
+-- done (reverse). The whole layer calls resource methods of the client and nothing else.
 
 local apply = require "cipherscale.bulk.apply"
 local journal = require "cipherscale.bulk.journal"
@@ -13,7 +13,9 @@ local options = require "cipherscale.bulk.options"
 local plan = require "cipherscale.bulk.plan"
 local report = require "cipherscale.bulk.report"
 local reverse = require "cipherscale.bulk.reverse"
+local state = require "cipherscale.bulk.state"
 local verbs = require "cipherscale.bulk.verbs"
+local verify = require "cipherscale.bulk.verify"
 
 local M = {}
 
@@ -63,7 +65,8 @@ local function open(client, path, how)
       book:close()
       return nil, err
     end
-    problem = journal.stranger(story, known, path)
+    story.here = state.of(known)
+    problem = journal.stranger(story, story.here, path)
   end
   if not verb or problem then
     book:close()
@@ -110,24 +113,9 @@ local of_journal = {
     run = function(client, path)
       local book, story, verb = open(client, path, journal.read)
       if not book then return nil, story end
-      local job, err = reverse.verify(story, book, verb, path)
-      local made
-      if job then made, err = make(client, verb, job) end
+      local differences, err = verify(client, verb, story, book, path)
       book:close()
-      if not made then return nil, err end
-      local differences = {}
-      for change in made:changes() do
-        differences[#differences + 1] = {
-          user = change.user, email = change.email, line = change.line,
-          missing = change.add, extra = change.remove,
-        }
-      end
-      for _, person in ipairs(made.unknown) do
-        differences[#differences + 1] = {
-          user = person.user, line = person.line, missing = {}, extra = {}, reason = person.reason,
-        }
-      end
-      return differences
+      return differences, err
     end,
   },
   {

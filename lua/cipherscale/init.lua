@@ -22,8 +22,8 @@ local M = {
 }
 
 --- Makes a client. Raises what is wrong with the options; nothing is sent.
----@param options table? see README
----@return userdata client
+---@param options? cipherscale.Options
+---@return cipherscale.Client client
 function M.new(options)
   local client, members = core.new(options)
   tasks.attach(client, members)

@@ -23,18 +23,47 @@ local function check_fields(call, fields)
   end
 end
 
-local function shifted(call, count, total)
-  return core.error {
-    kind = "shifted", operation = call,
-    message = ("the list changed while it was read: %d different items came, %d were announced")
-      :format(count, total),
-  }
+local function shifted(call, message)
+  return core.error { kind = "shifted", operation = call, message = message }
 end
 
--- How far the next page is: what the service says of its own limit, or else what came.
-local function step_of(page, count)
-  local limit = page.limit
-  return type(limit) == "number" and limit >= 1 and limit or count
+-- What the service says of itself, should it be a whole number that can be (also in a string).
+local function figure(value, least)
+  local number = (type(value) == "number" or type(value) == "string") and tonumber(value)
+  if number and number >= least and number <= 1e12 and number % 1 == 0 then return number end
+end
+
+local function flag(value)
+  if value == "true" or value == "false" then return value == "true" end
+  return value
+end
+
+local function is_same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not is_same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+-- The items of a page that have not come before. Those without an id are not told apart; a page
+-- of them that is the one before once more has nothing new.
+local function fresh_of(page, before, seen)
+  local fresh, told_apart = {}, false
+  for _, item in ipairs(page) do
+    local id = type(item) == "table" and item.id
+    if type(id) == "string" then
+      told_apart = true
+      if select(2, seen:add(id)) then fresh[#fresh + 1] = item end
+    else
+      fresh[#fresh + 1] = item
+    end
+  end
+  if not told_apart and before and is_same(page, before) then return {} end
+  return fresh
 end
 
 -- Gives one item after another; nil at the end; nil and an error when a page fails or when what
@@ -42,7 +71,9 @@ end
 local function walk(resource, call, fields, options)
   local asked = { limit = PAGE_SIZE }
   for name, value in pairs(fields or {}) do asked[name] = value end
-  local seen, data, n, offset, ended, total = core.seen(), {}, 0, 0, false, nil
+  local seen, given, offset, ended = core.seen(), 0, 0, false
+  local total, more, before
+  local fresh, n = {}, 0
   local function next_page()
     asked.offset = offset
     local page, err = resource:page(asked, options)
@@ -52,28 +83,30 @@ local function walk(resource, call, fields, options)
       page, err = resource:page(asked, options)
     end
     if not page then return nil, err end
-    data, n = page.data or {}, 0
-    if type(page.total) == "number" then total = page.total end
-    offset = offset + step_of(page, #data)
-    ended = #data == 0 or page.hasNext == false or total and offset >= total
+    fresh, n = fresh_of(page.data, before, seen), 0
+    given, before = given + #fresh, page.data
+    total, more = figure(page.total, 0) or total, flag(page.hasNext)
+    -- How far the next page is: what the service says of its own limit, or else what came.
+    offset = offset + (figure(page.limit, 1) or #page.data)
+    -- A service that does not know `offset` would give the same page for ever.
+    ended = #fresh == 0 or more == false or total and offset >= total
     return true
   end
   return function()
     while true do
       n = n + 1
-      local item = data[n]
-      if item ~= nil then
-        local id = type(item) == "table" and item.id
-        if type(id) ~= "string" or select(2, seen:add(id)) then return item end
-      elseif ended then
-        -- Items without an id are not told apart, so they are not counted either.
-        if total and seen:count() > 0 and seen:count() ~= total then
-          return nil, shifted(call, seen:count(), total)
-        end
-        return nil
-      else
+      if fresh[n] ~= nil then
+        return fresh[n]
+      elseif not ended then
         local ok, err = next_page()
         if not ok then return nil, err end
+      elseif total and given ~= total then
+        return nil, shifted(call, ("the list changed while it was read: %d different items came, "
+          .. "%d were announced"):format(given, total))
+      elseif not total and more == true then
+        return nil, shifted(call, "the service says that there is more, and gives nothing new")
+      else
+        return nil
       end
     end
   end
@@ -135,12 +168,13 @@ local function add_find(resource, name, field)
       local item, err = next_item()
       if err then return nil, err end
       if item == nil then break end
-      local is = item[field]
+      local is = type(item) == "table" and item[field]
       if type(is) == "string" and is:lower() == wanted then
         if found then
           return nil, core.error {
             kind = "unresolved", operation = call,
-            message = ("several have the %s '%s': %s, %s"):format(field, value, found.id, item.id),
+            message = ("several have the %s '%s': %s, %s"):format(field, value,
+              tostring(found.id), tostring(item.id)),
           }
         end
         found = item

@@ -11,8 +11,7 @@ local unpack = table.unpack or unpack
 
 local M = {}
 
---- What a run's function is given.
----@class cipherscale.Tasks
+-- What a run's function is given (for editors: types.lua).
 local Tasks = {}
 Tasks.__index = Tasks
 Tasks.__name = "cipherscale.tasks"

@@ -254,18 +254,6 @@ describe("the journal of a bulk job", function()
       assert.truthy(text:find("stopped: should_stop said so", 1, true))
       assert.truthy(text:find("NOT complete: 3 not tried.", 1, true))
     end)
-
-    it("says how to go on when its script is interrupted", function()
-      local made, calls = planned(), 0
-      local ok, err = pcall(made.apply, made, {
-        on_result = function()
-          calls = calls + 1
-          if calls == 2 then tenant.client:close() end
-        end,
-      })
-      assert.is_true(ok, tostring(err))
-      assert.is_false(err and err.complete)
-    end)
   end)
 
   describe("undo", function()

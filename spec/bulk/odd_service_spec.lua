@@ -18,12 +18,16 @@ describe("making a bulk plan", function()
     client, server = nil, nil
   end)
 
+  local on_unknown
+
+  before_each(function() on_unknown = nil end)
+
   local function plan(users, ...)
     server = scripted.start { answers = { ROLES, ... }, once = true }
     client = cipherscale.new {
       api_key = "key", base_url = server.url, max_in_flight = 1, max_retries = 0,
     }
-    return client.bulk:roles { users = users, add = { "AUDITOR" } }
+    return client.bulk:roles { users = users, add = { "AUDITOR" }, on_unknown = on_unknown }
   end
 
   -- A user of a page: without roles and groups, so that nothing need be read about it.
@@ -101,6 +105,63 @@ describe("making a bulk plan", function()
       page(',"total":3', user "c"))
     assert.equal("entry 1: several users have the e-mail 'a@x.org'; say which by id: a, b",
       err.unresolved[1].message)
+  end)
+
+  describe("where two users have one e-mail", function()
+    local SEVERAL = "several users have the e-mail 'dup@x.org'; say which by id: a, b"
+
+    local function both()
+      return page(',"total":2', user("a", "dup@x.org"), user("b", "DUP@x.org"))
+    end
+
+    -- "a=plan b=again", and the reasons of those who are unknown.
+    local function planned(people)
+      local made, err = plan(people, both())
+      client:close()
+      server:stop()
+      if not made then return err.unresolved end
+      local ids, reasons = {}, {}
+      for change in made:changes() do ids[#ids + 1] = change.user end
+      for _, person in ipairs(made.unknown) do
+        reasons[#reasons + 1] = ("%d: %s"):format(person.line, person.reason)
+      end
+      return table.concat(ids, " "), reasons
+    end
+
+    it("says so of the e-mail, be one of them named by id as well, before it or after", function()
+      for place, people in ipairs { { "dup@x.org", "a" }, { "a", "dup@x.org" },
+        { "b", "a", "dup@x.org" } } do
+        local problems = planned(people)
+        assert.equal(1, #problems)
+        assert.equal(("entry %d: %s"):format(place, SEVERAL), problems[1].message)
+      end
+    end)
+
+    it("skips the e-mail alone: who is named by id is planned for, and nobody is taken for them",
+      function()
+        on_unknown = "skip"
+        for _, case in ipairs {
+          { { "a", "dup@x.org" }, "a", 2 }, { { "dup@x.org", "a" }, "a", 1 },
+          { { "dup@x.org", "b", "a" }, "b a", 1 }, { { "b", "a", "DUP@x.org" }, "b a", 3 },
+        } do
+          local ids, reasons = planned(case[1])
+          assert.equal(case[2], ids)
+          assert.equal(1, #reasons)
+          assert.equal(("%d: several users have the e-mail"):format(case[3]),
+            reasons[1]:match("^%d+: several users have the e%-mail"))
+        end
+      end)
+  end)
+
+  it("does not stumble over users without what every user has", function()
+    local made = assert(plan({ "a", "b@x.org", "c", "d", "e" },
+      page(',"total":7', '{"id":"a","email":17,"roles":[],"groups":[]}',
+        '{"email":"lost@x.org","roles":[],"groups":[]}', "null",
+        '{"id":"c","email":null,"status":true,"roles":[null],"groups":[null]}',
+        '{"id":"d","email":"d@x.org","roles":"none","groups":{}}',
+        user("e", "e@x.org"), user("b", "b@x.org")),
+      { body = "[]" }, { body = "[]" }))
+    assert.equal(5, made.to_change)
   end)
 
   it("reads a user itself before it calls an id unknown", function()

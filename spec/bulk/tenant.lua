@@ -87,6 +87,47 @@ function M.direct_roles(id)
   return table.concat(kinds, " ")
 end
 
+--- The names of the groups that a user is in: "Blue Green".
+function M.groups_of(id)
+  local names = {}
+  for n, group in ipairs(assert(M.client.users:get(id)).groups) do names[n] = group.name end
+  table.sort(names)
+  return table.concat(names, " ")
+end
+
+--- What a report says of each, by user id.
+function M.rows_of(report)
+  local rows = {}
+  for row in report:rows() do rows[row.user] = row end
+  return rows
+end
+
+--- The fates alone.
+function M.fates(report)
+  local fates = {}
+  for id, row in pairs(M.rows_of(report)) do fates[id] = row.fate end
+  return fates
+end
+
+--- A should_stop that lets n people pass.
+function M.stop_after(n)
+  local asked = 0
+  return function()
+    asked = asked + 1
+    return asked > n
+  end
+end
+
+--- Makes a journal look as if the last run had been killed: it has no end.
+function M.forget_end(path)
+  local lines = {}
+  for line in io.lines(path) do lines[#lines + 1] = line end
+  assert(table.remove(lines):find('"kind":"end"', 1, true))
+  local file = assert(io.open(path, "wb"))
+  file:write(table.concat(lines, "\n"), "\n")
+  file:close()
+end
+
 --- A path at which there is nothing yet.
 function M.unused_path(suffix)
   local name = os.tmpname()

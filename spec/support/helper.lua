@@ -33,6 +33,36 @@ local function quote(text)
   return "'" .. text:gsub("'", [['\'']]) .. "'"
 end
 
+--- Starts a script in a child, with the same search paths and none of the client's variables, and
+--- goes on; whatever uses more than 20 s of the processor is ended.
+---@param script string
+---@param env? table<string, string> further variables
+---@return table child with `pid` and `pipe`, which gives both streams; give it to end_lua at last
+function M.start_lua(script, env)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "wb"))
+  file:write(script)
+  file:close()
+  local lines = { "unset CIPHERSCALE_API_KEY CIPHERSCALE_BASE_URL", "ulimit -t 20" }
+  local function export(name, value)
+    lines[#lines + 1] = ("export %s=%s"):format(name, quote(value))
+  end
+  export("LUA_PATH", package.path)
+  export("LUA_CPATH", package.cpath)
+  for name, value in pairs(env or {}) do export(name, value) end
+  lines[#lines + 1] = ("echo $$\nexec lua5.4 %s 2>&1"):format(quote(path))
+  local pipe = assert(io.popen(table.concat(lines, "\n")))
+  return { pipe = pipe, path = path, pid = tonumber(pipe:read "*l") }
+end
+
+--- Ends a child of start_lua, where it has not ended.
+function M.end_lua(child)
+  -- Until close, its number is nobody else's.
+  require("spec.support.process").kill(child.pid)
+  child.pipe:close()
+  os.remove(child.path)
+end
+
 --- Runs a script in a child with the same search paths and none of the client's variables.
 ---@param script string
 ---@param env? table<string, string> further variables

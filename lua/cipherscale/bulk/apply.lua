@@ -21,33 +21,22 @@ local M = {}
 -- Seconds: how old what a plan saw may be.
 local RECHECK = 300
 
--- Whom the plan did not know to be protected yet: e-mails of people planned for by id are found.
-local function protection(job, given)
-  local ids, emails, known = {}, {}, {}
+-- Says whether a person is protected, or nil where nobody is. E-mails that the plan did not know
+-- of are found: it may know the people by id alone.
+local function protection(job)
+  local known = {}
   for _, name in ipairs(job.story.header.limits.protect or {}) do known[name] = true end
   local find = search.new { client = job.client, tasks = job.tasks, verb = job.verb }
-  for _, list in ipairs { job.client.protect, job.limits.protect or {}, given } do
-    for _, name in ipairs(list) do
-      if not name:find("@", 1, true) then
-        ids[name] = true
-      else
-        emails[name:lower()] = true
-        if not known[name] then find:protect(name) end
-      end
-    end
-  end
+  local is_protected, names = find:protection({ job.client.protect, job.limits.protect }, known)
   local ok, err = find:run()
   if not ok then return nil, err end
-  return function(person)
-    return ids[person.id] or find.protected[person.id]
-      or person.email and emails[person.email:lower()]
-  end
+  return true, #names > 0 and is_protected or nil
 end
 
 -- Everybody who is still to be changed.
-function Job:open_people()
-  local next_person = journal.people(self.book, self.story.header)
-  local outcomes = self.story.outcomes
+local function open_people(book, story)
+  local next_person = journal.people(book, story.header)
+  local outcomes = story.outcomes
   return function()
     while true do
       local person = next_person()
@@ -66,6 +55,7 @@ function Job:hold_back()
   while not self.report.stopped do
     local rate = core.pace(self.client)
     if not rate or self.under_way < math.max(1, math.ceil(rate * 2)) then return end
+    if self.progress then self:call("on_progress", self.progress) end
     self.signal = self.signal or {}
     self.scheduler:wait_for(self.signal)
   end
@@ -100,10 +90,11 @@ end
 -- The first change is made alone, also without a canary: a client that may not send at all shows
 -- it there.
 function Job:run(tasks)
-  self.people, self.scheduler, self.tasks = self:open_people(), tasks.scheduler, tasks
-  local problem
-  self.is_protected, problem = protection(self, self.protect)
-  if not self.is_protected then return nil, problem end
+  self.people = open_people(self.book, self.story)
+  self.scheduler, self.tasks = tasks.scheduler, tasks
+  local ok, protected = protection(self)
+  if not ok then return nil, protected end
+  self.is_protected = protected
   local first_done = false
   while not first_done do
     local person = self:next_person()
@@ -117,7 +108,8 @@ function Job:run(tasks)
   local function next_person() return self:next_person() end
   local function change(person)
     self.under_way = self.under_way + 1
-    self:change(person)
+    local _, err = self:change(person)
+    if err then self:stop("%s", tostring(err)) end
     self.under_way = self.under_way - 1
     local signal = self.signal
     if signal then
@@ -136,13 +128,14 @@ function Job:close(clean, nothing_sent)
   self:write(journal.fields {
     "kind", "end", "at", os.time(), "clean", clean, "nothing_sent", nothing_sent or nil,
     "stopped", outcome.stopped, "resume_at", outcome.resume_at, "elapsed", outcome.elapsed,
-    n = 14,
+    -- A service that closed altogether has taught no rate for the time when it is open again.
+    "rate", not outcome.resume_at and core.pace(self.client) or nil, n = 16,
   })
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
 end
 
--- What apply is given goes before what the plan was given.
+-- What stands in a later map goes before what stands in an earlier one.
 local function merged(...)
   local all = {}
   for _, map in ipairs { ... } do
@@ -166,22 +159,23 @@ local function run(client, verb, story, book, path, given, limits, outcome)
     on_result = given.on_result, should_stop = given.should_stop,
     max_duration = given.max_duration, resuming = story.opened ~= nil,
     with_canary = given.canary ~= false and not verb.once,
-    protect = given.protect or {},
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
     begun = now, synced = now, flushed = now,
   }, Job)
+  -- What the last run learned of the service's limit is where this one begins.
+  if story.ended and story.ended.rate then core.set_pace(client, story.ended.rate) end
   job.recheck = given.recheck
   if job.recheck == nil then job.recheck = RECHECK end
   job.progress = given.on_progress and progress.new(given.on_progress, client, outcome)
-  local opened = job:write(journal.fields {
-    "kind", "open", "at", os.time(), "pid", core.journal.pid(),
-    "limits", journal.object(limits), n = 8,
-  })
-  if not opened or not job:keep(book:sync()) then
-    if path then book:close() end
-    return nil, journal.failure(outcome.stopped)
+  local function work()
+    local opened = job:write(journal.fields {
+      "kind", "open", "at", os.time(), "pid", core.journal.pid(),
+      "limits", journal.object(limits), n = 8,
+    })
+    if not opened or not job:keep(book:sync()) then return nil, journal.failure(outcome.stopped) end
+    return client:run(function(tasks) return job:run(tasks) end)
   end
-  local ok, sent, err = pcall(client.run, client, function(tasks) return job:run(tasks) end)
+  local ok, sent, err = pcall(work)
   outcome.elapsed = core.now() - now
   if not ok then job:stop("%s", tostring(sent)) end
   if ok and sent then job:call("on_progress", job.progress, true) end
@@ -197,20 +191,36 @@ local function run(client, verb, story, book, path, given, limits, outcome)
   return outcome
 end
 
--- The facts of the plan, with the administrators as they are now where the plan takes some away.
-local function facts_of(client, planned)
+-- The facts of the plan, with the administrators as they are now where the plan takes some away:
+-- earlier runs, or others, may have taken some already.
+local function facts_of(client, verb, story, book)
+  local planned, lost = story.planned, 0
   if (planned.admins_lost or 0) == 0 then return planned end
   local admins, count = admins_of(client)
   if not admins then return nil, count end
-  return merged(planned, {
-    admins = count, admins_left = count - (planned.admins - planned.admins_left),
-  })
+  for person in open_people(book, story) do
+    if admins[person.user] and verb.takes_admin(person.change, guards.is_admin) then
+      lost = lost + 1
+    end
+  end
+  return merged(planned, { admins = count, admins_lost = lost, admins_left = count - lost })
+end
+
+-- The limits of a run: what it is given goes before what the runs before it were given, and that
+-- before what the plan was given. Who is protected stays so.
+local function limits_of(story, given)
+  local before = merged(story.header.limits, story.opened and story.opened.limits or {})
+  local limits, protect = merged(before, options.limits(given)), {}
+  for _, list in ipairs { before.protect or {}, given.protect or {} } do
+    for _, name in ipairs(list) do protect[#protect + 1] = name end
+  end
+  limits.protect = protect
+  return limits
 end
 
 local function begin(client, verb, story, book, path, given, outcome)
-  local limits = merged(story.header.limits, story.opened and story.opened.limits or {},
-    options.limits(given))
-  local facts, err = facts_of(client, story.planned)
+  local limits = limits_of(story, given)
+  local facts, err = facts_of(client, verb, story, book)
   if facts then
     local sentences = guards.refusals(limits, facts)
     if #sentences == 0 then return run(client, verb, story, book, path, given, limits, outcome) end

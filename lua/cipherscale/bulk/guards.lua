@@ -37,6 +37,9 @@ local function gives_owner(thing) return gives(thing, "OWNER") end
 --- Does a role, or a group, make its holders administrators?
 function M.is_admin(thing) return gives(thing, "ADMIN") or gives(thing, "OWNER") end
 
+--- Of somebody whom no job changes.
+M.PROTECTED = "protected (protect)"
+
 M.list = {
   {
     -- What a plan has withheld stays so, so this is for plans alone.
@@ -51,7 +54,7 @@ M.list = {
     option = "protect", kind = "list", default = {},
     -- People, by id or e-mail, whom no job changes.
     withhold = function(_, person, _, protected)
-      if protected(person) then return "protected (protect)" end
+      if protected(person) then return M.PROTECTED end
       return nil
     end,
   },

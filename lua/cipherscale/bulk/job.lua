@@ -70,14 +70,18 @@ local function delta_text(change)
 end
 
 -- Notes a person's fate. `delta` is all that was really done to the person, by earlier runs, too;
--- `unclear` says that more of the change may have been done.
+-- `unclear` says that more of the change may have been done: true, or why it cannot be read back.
 function Job:settle(person, fate, delta, err, unclear)
   local record = '"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",'
     .. delta_text(delta)
+  local words = err and tostring(err)
+  if type(unclear) == "table" then
+    words = ("%s; and it cannot be read back: %s"):format(words, tostring(unclear))
+  end
   if err then
     local is_record = type(err) == "table"
     record = record .. "," .. journal.fields {
-      "unclear", unclear, "error", tostring(err), "status", is_record and err.status or nil,
+      "unclear", unclear and true or nil, "error", words, "status", is_record and err.status or nil,
       "code", is_record and err.code or nil, "attempts", is_record and err.attempts or nil,
       "request_id", is_record and err.request_id or nil, n = 12,
     }
@@ -95,8 +99,7 @@ function Job:settle(person, fate, delta, err, unclear)
     self.unreachable = 0
   end
   if self.on_result then
-    self:call("on_result", self.on_result,
-      report.row(person, fate, delta, err and tostring(err) or nil))
+    self:call("on_result", self.on_result, report.row(person, fate, delta, words))
   end
   if self.progress then self:call("on_progress", self.progress) end
   return fate
@@ -120,10 +123,11 @@ function Job:read(person)
   return self.verb.read(self.client, person.user, self.story.header.by_id)
 end
 
--- Sends a change; where its fate is unclear, reads and sends only what is missing.
--- Gives the fate, what was done in all, the error, and whether more may have been done.
-function Job:send(person, change)
-  local done, sent = self:prior(person), change
+-- Sends a change; where its fate is unclear, reads and sends only what is missing. `done` is what
+-- was done before. Gives the fate, what was done in all, the error, and where more may have been
+-- done, why it cannot be read back.
+function Job:send(person, change, done)
+  local sent = change
   for _ = 1, UNCLEAR_ROUNDS do
     local ok, err, part = self.verb.send(self.client, person.user, sent)
     if ok then return sent == change and "changed" or "verified", person.change end
@@ -132,8 +136,7 @@ function Job:send(person, change)
     if self.verb.once then return "in_doubt", state.NOTHING, err end
     local held, problem = self:read(person)
     if not held then
-      return "failed", done, ("%s; and it cannot be read back: %s"):format(tostring(err),
-        tostring(problem)), true
+      return "failed", done, err, problem
     end
     done = state.made(held, person.change)
     sent = state.missing(held, state.target(person.change), person.change)
@@ -150,31 +153,31 @@ function Job:must_read()
   return self.recheck and os.time() - self.story.planned.at >= self.recheck
 end
 
--- What is to be sent to a person, or nil and the fate when that person is settled already.
+-- What is to be sent to a person, and what was done before; or nil and the fate when that person
+-- is settled already.
 function Job:prepare(person)
   local prior = self:prior(person)
-  local withheld = guards.ask("withhold", self.limits, { id = person.user, email = person.email },
-    person.change, self.is_protected)
-  if withheld then return nil, self:settle(person, "withheld", prior, withheld) end
+  local in_doubt = journal.in_doubt(self.story, person.n)
+  if self.is_protected and self.is_protected(person) then
+    return nil, self:settle(person, "withheld", prior, guards.PROTECTED, in_doubt)
+  end
   if self.verb.once and self.story.sending[person.n] then
     return nil, self:settle(person, "in_doubt", prior, FATE_UNKNOWN)
   end
-  if not self:must_read() then return person.change end
+  if not self:must_read() then return person.change, prior end
   local held, err = self:read(person)
-  if not held then
-    return nil, self:fail(person, prior, err, journal.in_doubt(self.story, person.n))
-  end
+  if not held then return nil, self:fail(person, prior, err, in_doubt) end
   local as = self:compare(person, held)
-  if as == "before" then
-    return state.missing(held, state.target(person.change), person.change)
-  end
   if as == "after" then
     -- Only where the job may have been there is it the job's own work.
-    if journal.in_doubt(self.story, person.n) then
-      return nil, self:settle(person, "verified", person.change)
-    elseif self.resuming then
-      return nil, self:settle(person, "unchanged", prior)
-    end
+    if in_doubt then return nil, self:settle(person, "verified", person.change) end
+    if self.resuming then return nil, self:settle(person, "unchanged", prior) end
+  end
+  -- Several requests may have come half the way.
+  local half_done = in_doubt and self.verb.requests and state.on_the_way(held, person.change)
+  if as == "before" or half_done then
+    return state.missing(held, state.target(person.change), person.change),
+      as == "before" and prior or state.made(held, person.change)
   end
   return nil, self:settle(person, "conflict", prior,
     "changed since the plan was made: holds " .. state.words(held, self.story.header))
@@ -196,20 +199,20 @@ function Job:fail(person, done, err, unclear)
     if self.verb.once then self:write('"kind":"unsent","person":' .. person.n) end
     return nil
   end
-  return self:settle(person, "failed", done, err, unclear or nil)
+  return self:settle(person, "failed", done, err, unclear)
 end
 
 -- Changes one person; gives the fate, or nil, err where nothing could be sent at all.
 function Job:change(person)
   if self.report.stopped then return nil end
-  local change, settled = self:prepare(person)
-  if not change then return settled end
+  local change, so_far = self:prepare(person)
+  if not change then return so_far end
   if self.verb.once then
     local ok = self:write('"kind":"sending","person":' .. person.n)
       and self:keep(self.book:sync())
     if not ok then return nil end
   end
-  local fate, done, err, unclear = self:send(person, change)
+  local fate, done, err, unclear = self:send(person, change, so_far)
   if fate == "failed" then
     if NEVER_SENT[err.kind] and not err.retry_after and not self.any_sent then
       return nil, err

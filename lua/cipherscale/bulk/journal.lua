@@ -135,6 +135,9 @@ local function change_of(header, text)
   return change
 end
 
+-- Where the kind of a record can begin at the earliest.
+local PLAN_FROM = #'{"record":1,"kind":' + 1
+
 -- The end of what a record says: before its check, which a file has.
 local function body_end(line)
   return sub(line, -2) == '"}' and #line - #',"check":"00000000"}' or #line - 1
@@ -143,12 +146,16 @@ end
 --- The person of a plan record: { n =, line =, user =, email =, change =, withheld =, unknown =,
 --- again =, cells = }, or nil when it is another record. Most lines need no JSON decoder.
 function M.person(header, line)
-  local n, place, at = match(line, '^{"record":%d+,"kind":"plan","person":(%d+),"line":(%d+),()')
+  local n, place, at = match(line, '"plan","person":(%d+),"line":(%d+),()', PLAN_FROM)
   if not n then return nil end
   local before = find(line, '"before":[', at, true)
-  local user, rest = match(line, '^"user":"([^"\\]*)",()', at)
-  local email
-  if user and rest ~= before then email, rest = match(line, '^"email":"([^"\\]*)",()', rest) end
+  local user, email, rest
+  if sub(line, at, at + 7) == '"user":"' then
+    local close = find(line, '"', at + 8, true)
+    user, rest = sub(line, at + 8, close - 1), close + 2
+    if rest ~= before then email, rest = match(line, '^"email":"([^"\\]*)",()', rest) end
+    if find(user, "\\", 1, true) then rest = nil end
+  end
   local person = {
     n = tonumber(n), line = tonumber(place), user = user, email = email,
     change = change_of(header, sub(line, before, body_end(line))),
@@ -261,14 +268,14 @@ end
 
 --- A sentence when nothing that a journal names is in a tenant, else nil. Some of it may have been
 --- deleted since.
-function M.stranger(story, known, path)
-  local here, first = {}, story.header.things[1]
-  for _, thing in ipairs(known) do here[thing.id] = true end
+--- @param here table what the tenant has, by id
+function M.stranger(story, here, path)
   for _, thing in ipairs(story.header.things) do
     if here[thing.id] then return nil end
   end
-  return first and ("%s belongs to another tenant: '%s' (%s) is not in this one"):format(
-    path, first.label, first.id)
+  local first = story.header.things[1]
+  return first and ("%s belongs to another tenant, or what it names has been deleted: '%s' (%s) is "
+    .. "not in this one"):format(path, first.label, first.id)
 end
 
 -- ---- Files ----

@@ -103,6 +103,7 @@ function Making:take_entry(entry)
 end
 
 function Making:read_entries()
+  self.entries = spool.new(self.on_disk)
   local problem = people.column_problem(self.columns)
   if problem then self:problem(1, nil, nil, "%s", problem) end
   while true do
@@ -276,7 +277,8 @@ function Making:asked_text()
     end
     only = ask
   end
-  return text.ask(only)
+  -- An undo may find nothing to take back, and an iterator nobody.
+  return asks_nothing(only) and "nothing" or text.ask(only)
 end
 
 function Making:record_unknown(person)
@@ -310,7 +312,7 @@ function Making:record(person)
   end
   local change = change_of(person.holding, person.ask)
   person.is_owner = self.verb.fixed and self.admins and self.admins[person.id] == "OWNER"
-  local withheld = not change.nothing and not self.job.checking
+  local withheld = not change.nothing
     and guards.ask("withhold", self.job, person, change, self.is_protected) or nil
   self.total = self.total + 1
   if withheld then
@@ -350,27 +352,6 @@ end
 
 -- ---- The whole ----
 
-function Making:protection()
-  local ids, emails = {}, {}
-  self.protected = {}
-  for _, list in ipairs { self.client.protect, self.job.protect or {} } do
-    for _, given in ipairs(list) do
-      local name = given:match("^%s*(.-)%s*$")
-      self.protected[#self.protected + 1] = name
-      if name:find("@", 1, true) then
-        emails[name:lower()] = true
-        self.search:protect(name)
-      else
-        ids[name] = true
-      end
-    end
-  end
-  self.is_protected = function(person)
-    return ids[person.id] or self.search.protected[person.id]
-      or person.email and emails[person.email:lower()]
-  end
-end
-
 function Making:prove()
   if self.proven or not self.verb.prove or self.job.direct_roles == "assume" then return true end
   local reads, err = self.verb.prove(self.client, self.witnesses)
@@ -392,7 +373,8 @@ function Making:run(tasks)
     holding_of = function(held) return self:holding_of(held) end,
   }
   self:read_entries()
-  self:protection()
+  self.is_protected, self.protected =
+    self.search:protection { client.protect, self.job.protect or {} }
   self.concerned = self.catalogue:concerned()
   self.search.concerned = self.concerned
   local ok
@@ -424,7 +406,7 @@ function Making:run(tasks)
 end
 
 --- Makes a plan in a new journal, or in memory.
---- @param job table checked options; also undo_of (a path) and whether asking nothing is fine
+--- @param job table checked options; also undo_of (a path)
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
@@ -436,15 +418,15 @@ function M.make(client, verb, job)
   local next_entry, word, columns = people.each(job.users, sides, options.side_problem)
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, at = os.time(),
-    next_entry = next_entry, word = word, columns = columns, entries = spool.new(path ~= nil),
-    nothing_is_fine = job.undo_of ~= nil or job.checking,
+    next_entry = next_entry, word = word, columns = columns, on_disk = path ~= nil,
+    nothing_is_fine = job.undo_of ~= nil,
     asks = {}, holdings = {}, problems = {}, lost = {}, compared = 0,
     facts = { losses = {}, total = 0, undo = job.undo_of and true or nil },
     witnesses = {},
     total = 0, to_change = 0, requests = 0, reads = 0, withheld = 0, unknown = 0,
   }, Making)
   local ok, made, problem = pcall(client.run, client, function(tasks) return making:run(tasks) end)
-  making.entries:close()
+  if making.entries then making.entries:close() end
   if making.search then making.search.keys:clear() end
   if ok and made then return book, path end
   book:close()

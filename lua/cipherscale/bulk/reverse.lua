@@ -1,24 +1,38 @@
 -- SPDX-License-Identifier: MIT
 --
--- New jobs out of the journal of an old one: undo takes back what was really changed, verify asks
--- for everything to be as planned. Both are jobs whose entries ask each for a change of its own, so
--- what is already so, or is no longer as the job left it, needs no rule of its own.
+-- A new job out of the journal of an old one: undo takes back what was really changed. It is a job
+-- whose entries ask each for a change of its own, so what is already so, or is no longer as the old
+-- job left it, needs no rule of its own.
 
 local journal = require "cipherscale.bulk.journal"
 local state = require "cipherscale.bulk.state"
 
 local M = {}
 
--- People whose change is the same share one table of wishes.
-local function entry_of(person, wishes)
-  return {
-    id = person.user, add = #wishes.add > 0 and wishes.add or nil,
-    remove = #wishes.remove > 0 and wishes.remove or nil,
-  }
+-- The ids of those things that still are in the tenant; nil where there are none.
+local function ids_here(things, here)
+  local list = {}
+  for _, thing in ipairs(things) do
+    if here[thing.id] then list[#list + 1] = thing.id end
+  end
+  return #list > 0 and list or nil
+end
+
+-- What the job took away and nobody can give back, in words; or nil.
+local function lost_for_good(story)
+  local lost = {}
+  for _, outcome in pairs(story.outcomes) do
+    for _, thing in ipairs(outcome.remove) do
+      if not story.here[thing.id] then lost[thing.id] = true end
+    end
+  end
+  if next(lost) == nil then return nil end
+  return "deleted since, and not given back: " .. state.words(lost, story.header)
 end
 
 -- What the job did to a person. Whoever is in doubt is read: a state that is exactly the planned
--- one is taken for the job's own work, any other for what the journal knows of.
+-- one, or on the way to it where that takes several requests, is taken for the job's own work, any
+-- other for what the journal knows of.
 local function done_to(client, verb, story, person)
   local known = story.outcomes[person.n] or state.NOTHING
   if verb.once or not journal.in_doubt(story, person.n) then return known end
@@ -27,10 +41,13 @@ local function done_to(client, verb, story, person)
     if err.status == 404 then return state.NOTHING end
     error(err, 0)
   end
-  return state.equal(held, state.target(person.change)) and person.change or known
+  if state.equal(held, state.target(person.change)) then return person.change end
+  return verb.requests and state.on_the_way(held, person.change)
+    and state.made(held, person.change) or known
 end
 
 --- The job that takes back what a journal says was done.
+--- @param story table with `here`: what the tenant has, by id
 --- @return table|nil job
 --- @return table|nil err
 function M.undo(client, story, book, verb, path, given)
@@ -47,48 +64,21 @@ function M.undo(client, story, book, verb, path, given)
     direct_roles = verb.prove and "assume" or nil,
   }
   for name, value in pairs(given) do job[name] = value end
+  local lost = lost_for_good(story)
+  if lost then job.note = job.note and job.note .. "; " .. lost or lost end
   job.users = function()
     for person in next_person do
       local nobody = person.again or person.withheld or person.unknown or person.change.nothing
       local done = nobody and state.NOTHING or done_to(client, verb, story, person)
-      if not state.nothing(done) then
-        local add, remove = state.ids(done.remove), state.ids(done.add)
+      local add, remove = ids_here(done.remove, story.here), ids_here(done.add, story.here)
+      if add or remove then
         if #verb.sides == 0 then return { id = person.user }, person.line end
-        return entry_of(person, { add = add, remove = remove }), person.line
+        return { id = person.user, add = add, remove = remove }, person.line
       end
     end
     return nil
   end
   return job
-end
-
---- The job that would make everybody as planned; what it would change is what differs.
---- @return table|nil job
---- @return table|nil err
-function M.verify(story, book, verb, path)
-  if verb.once then
-    return nil, journal.failure(("%s: '%s' cannot be verified: nothing of it can be read back")
-      :format(path, verb.name))
-  end
-  local next_person = journal.people(book, story.header)
-  return {
-    checking = true, on_unknown = "skip", direct_roles = "assume",
-    users = function()
-      for person in next_person do
-        if not (person.again or person.withheld or person.unknown) then
-          if #verb.sides == 0 then return { id = person.user }, person.line end
-          local add, remove = {}, {}
-          local target = state.target(person.change)
-          for _, thing in ipairs(story.header.things) do
-            local side = target[thing.id] and add or remove
-            side[#side + 1] = thing.id
-          end
-          return entry_of(person, { add = add, remove = remove }), person.line
-        end
-      end
-      return nil
-    end,
-  }
 end
 
 return M

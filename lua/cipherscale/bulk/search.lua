@@ -41,13 +41,37 @@ function Search:name(id, email)
   return number, new
 end
 
---- Whoever has one of these e-mails is noted by id in `protected`.
+-- Whoever has this e-mail is noted by id in `protected`.
 function Search:protect(email)
-  email = email:lower()
   if not self.wanted[email] then
     self.wanted[email] = true
     self.missing, self.missing_protected = self.missing + 1, self.missing_protected + 1
   end
+end
+
+--- Who must not be changed: takes lists of ids and e-mails, which need not be known by both.
+--- @param known? table names for which nobody need be looked for, as keys
+--- @return function is_protected tells of a { id =, email = }, once the search has run
+--- @return table names without the blanks around them
+function Search:protection(lists, known)
+  local names, ids, emails = {}, {}, {}
+  for _, list in ipairs(lists) do
+    for _, given in ipairs(list) do
+      local name = given:match("^%s*(.-)%s*$")
+      names[#names + 1] = name
+      if name:find("@", 1, true) then
+        emails[name:lower()] = true
+        if not (known and known[name]) then self:protect(name:lower()) end
+      else
+        ids[name] = true
+      end
+    end
+  end
+  return function(person)
+    local id = person.id or person.user
+    return ids[id] or self.protected[id]
+      or person.email and emails[person.email:lower()]
+  end, names
 end
 
 function Search:found_protected(user, email)

@@ -58,6 +58,20 @@ function M.missing(held, target, change)
   return rest
 end
 
+--- Is `held` what the first requests of a change lead to, where each thing takes one?
+function M.on_the_way(held, change)
+  local set = M.of(change.before)
+  for _, thing in ipairs(change.add) do
+    if M.equal(held, set) then return true end
+    set[thing.id] = true
+  end
+  for _, thing in ipairs(change.remove) do
+    if M.equal(held, set) then return true end
+    set[thing.id] = nil
+  end
+  return M.equal(held, set)
+end
+
 --- Two deltas of one change together.
 function M.both(a, b)
   local all = { add = {}, remove = {} }

@@ -155,6 +155,7 @@ return {
     end,
     takes_admin = takes_admin,
     holders = function(_, group) return listed(group.members) and #group.members or 0, 0 end,
+    -- How many requests a change takes, where each thing takes one, in order.
     requests = function(change) return #change.add + #change.remove end,
     send = function(client, id, change)
       local done = { add = {}, remove = {} }

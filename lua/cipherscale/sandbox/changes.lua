@@ -56,7 +56,7 @@ local function compile_edit(state, given, what)
       user.fields.status = given.status
       store.touch(user)
     end
-    if given.delete then state:remove_user(user) end
+    if given.delete then state:remove(user) end
   end
 end
 
@@ -73,7 +73,7 @@ function M.compile(state, given, what)
   return function(path)
     local id = not users and path:match("^/tenants/users/([^/]+)")
     for _, user in ipairs(users or { id and state.user_by_id[contract.decode(id)] }) do
-      if state:has_user(user) then edit(user) end
+      if state:has(user) then edit(user) end
     end
   end
 end

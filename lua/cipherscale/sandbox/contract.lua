@@ -37,9 +37,13 @@ function M.base_path(document)
 end
 
 -- Where the document hides the exact code ("2XX"), it says which one is likely.
-local function success_status(operation)
+local function success_status(operation, options)
   for code in pairs(operation.responses) do
     if tonumber(code) then return tonumber(code) end
+  end
+  if options.no_content and operation["x-likely-status"]:find("204", 1, true)
+    and not operation["x-likely-status"]:find("201", 1, true) then
+    return 204
   end
   return tonumber((operation["x-likely-status"] or "200"):match("%d%d%d"))
 end
@@ -54,16 +58,41 @@ local function compile_query(parameters, document)
   return query
 end
 
+-- The schema of the answer; nil where none is documented.
+local function answer_schema(operation)
+  local _, response = next(operation.responses)
+  local content = response.content and response.content["application/json"]
+  return content and content.schema
+end
+
+local function answers_list(operation)
+  local answer = answer_schema(operation)
+  return answer and (answer.type or answer.oneOf and answer.oneOf[1].type) == "array"
+end
+
+-- Bounds that the document does not show, for lists that turn out to come in pages.
+local BOUNDS = {
+  { name = "limit", ["in"] = "query", schema = { type = "number" } },
+  { name = "offset", ["in"] = "query", schema = { type = "number" } },
+}
+
 local function compile_operation(operation, document, options)
   local body = operation.requestBody and operation.requestBody.content["application/json"]
   local compiled = {
     id = operation.operationId,
-    status = success_status(operation),
+    status = success_status(operation, options),
     query = compile_query(operation.parameters, document),
     body = body and schema.compile(body.schema, document, options),
     body_required = body and operation.requestBody.required,
+    body_fields = body and schema.field_names(body.schema, document),
     uuids = {},
   }
+  for _, bound in ipairs(options.paged_lists and answers_list(operation) and BOUNDS or {}) do
+    compiled.query[bound.name] = schema.compile_parameter(bound, document)
+  end
+  for name in pairs(compiled.query) do
+    compiled.filters = compiled.filters or name:find("^filter%[") ~= nil
+  end
   for _, parameter in ipairs(operation.parameters or {}) do
     if parameter["in"] == "path" and parameter.schema.format == "uuid" and options.uuid then
       compiled.uuids[parameter.name] = true
@@ -87,14 +116,35 @@ local function add_route(tree, path, method, operation)
   node.methods[method] = operation
 end
 
+--- The checks of what operations answer: operationId → { status, check (see schema.compile), or
+--- nil where no body is documented }.
+function M.answers(document, options)
+  local answers = {}
+  for _, item in pairs(document.paths) do
+    for _, method in ipairs(METHODS) do
+      local operation = item[method]
+      local answer = operation and answer_schema(operation)
+      if operation then
+        answers[operation.operationId] = {
+          status = success_status(operation, options),
+          check = answer and schema.compile(answer, document, options),
+        }
+      end
+    end
+  end
+  return answers
+end
+
 --- The routes of the document, for find().
---- @param options table see schema.compile
+--- @param options table see schema.compile; `no_content`: deletions answer 204 where the document
+---   does not say; `paged_lists`: plain lists take limit and offset
 function M.routes(document, options)
   local tree = { literals = {}, methods = {} }
   for path, item in pairs(document.paths) do
     for _, method in ipairs(METHODS) do
       if item[method] then
         local operation = compile_operation(item[method], document, options)
+        operation.method, operation.path = method:upper(), path
         operation.parameters = {}
         for name in path:gmatch("{(.-)}") do
           operation.parameters[#operation.parameters + 1] = name

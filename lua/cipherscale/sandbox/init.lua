@@ -4,14 +4,15 @@
 -- with real state and strict checks. This file is the side that users hold; it checks what start
 -- takes as a whole and passes the rest, as JSON, to the server's own Lua state (service.lua).
 --
--- server:state() gives { users = { { id, email, status, …, roles = { { id, name, type, … }, … },
--- groups = { { id, name, … }, … }, devices }, … }, groups = { { id, name, …, roles, users }, … },
--- roles = { { id, name, type, … }, … }, direct = { [user id] = { role id, … }, … },
--- invitations = { user id, … } }; the roles of a user are the effective ones.
+-- server:state() gives a list of records in the API's shapes for each of users (their roles are the
+-- effective ones), groups, roles, devices, gateways, resources, addresses, protocols,
+-- admission_rules and policies; and direct = { [user id] = { role id, … }, … } and
+-- invitations = { user id, … }.
 
 local assumptions = require "cipherscale.sandbox.assumptions"
 local core = require "cipherscale.sandbox.core"
 local json = require "cipherscale.sandbox.json"
+local kinds = require "cipherscale.sandbox.kinds"
 local names = require "cipherscale.sandbox.names"
 
 local M = {}
@@ -20,9 +21,17 @@ local M = {}
 local LOG_LIMIT = 100000
 
 local OPTIONS = {
-  users = true, groups = true, roles = true, holders = true, members = true, api_key = true,
-  port = true, misbehave = true, assume = true, log = true,
+  holders = true, members = true, api_key = true, port = true, misbehave = true, assume = true,
+  log = true,
 }
+
+-- What the first state is described by: the kinds' lists, and who has what.
+local SEEDS = { "holders", "members" }
+
+for _, kind in pairs(kinds) do
+  OPTIONS[kind.list] = true
+  SEEDS[#SEEDS + 1] = kind.list
+end
 
 -- A client keeps its server alive, not the other way round.
 local servers = setmetatable({}, { __mode = "k" })
@@ -77,17 +86,18 @@ local function read_options(options)
   if port > 65535 then names.bad("port: at most 65535 expected, got %d", port) end
   local key = options.api_key == nil and "sandbox-" .. core.random() or check_key(options.api_key)
   local config = {
-    users = options.users, groups = options.groups, roles = options.roles,
-    holders = options.holders, members = options.members, api_key = key,
-    assume = names.typed(options.assume or {}, "table", "assume"),
+    api_key = key, assume = names.typed(options.assume or {}, "table", "assume"),
     misbehave = append_rules({}, options.misbehave or {}),
   }
+  for _, name in ipairs(SEEDS) do config[name] = options[name] end
   return { text = json.encode(config), key = key, port = port, log = log_limit(options.log) }
 end
 
 --- Starts a server.
---- @param options? table `users` and `groups` (a number of invented ones, or a list of tables in
----   the API's shapes with any field set), `roles` (a list; the seven built-in ones by default),
+--- @param options? table `users`, `groups`, `devices`, `gateways`, `resources`, `addresses`,
+---   `protocols`, `admission_rules`, `policies` (a number of invented ones, or a list of tables in
+---   the API's shapes with any field set; others are named by id or name), `roles` (a list). Roles,
+---   protocols and rules have built-in ones unless a list is given;
 ---   `holders` and `members` (how many users, evenly spread, hold a role directly or are in a
 ---   group: { SUPPORT = 50 }), `api_key`, `port` (0: any free one), `misbehave` (see misbehave()),
 ---   `assume` (answers to what the documentation leaves open, see assumptions()), `log` (false, or
@@ -155,9 +165,10 @@ local function read(server, name)
 end
 
 --- A copy of the service's state in the API's shapes.
---- @return table state with the lists `users` (each with status, roles that are effective, groups,
----   devices), `groups` (each with roles, users) and `roles`; `direct` (user id → list of ids of
----   the roles held directly) and `invitations` (ids of invited users, one for each e-mail)
+--- @return table state with the lists `users` (each with roles that are effective), `groups`,
+---   `roles`, `devices`, `gateways`, `resources`, `addresses`, `protocols`, `admission_rules` and
+---   `policies`; `direct` (user id → list of ids of the roles held directly) and `invitations` (ids
+---   of invited users, one for each e-mail)
 function Server:state()
   return read(self, "state")
 end

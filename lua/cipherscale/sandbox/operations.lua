@@ -1,11 +1,14 @@
 -- SPDX-License-Identifier: MIT
 --
--- What each operation of the contract does: one function each, keyed by operationId. It gets the
--- state and a request that has passed the contract's checks (`values`: the path's parameters in
--- order, `query`, `body`), and returns the body's text and its content type (JSON when left out),
--- or what refuse() gives. An operation without a function here is answered with 501.
+-- What the operations do that are more than plain reading and writing (plain.lua): one function
+-- each, keyed by operationId. It gets the state and a request that has passed the contract's
+-- checks (`operation`, `values`: the path's parameters in order, `query`, `body`), and returns the
+-- body's text and its content type (JSON when left out), or what refuse() gives.
 
 local json = require "cipherscale.sandbox.json"
+local kinds = require "cipherscale.sandbox.kinds"
+local lists = require "cipherscale.sandbox.lists"
+local plain = require "cipherscale.sandbox.plain"
 local store = require "cipherscale.sandbox.store"
 
 local M = {}
@@ -15,102 +18,111 @@ local function refuse(status, message)
   return false, status, message
 end
 
-local function find_user(state, id)
-  local user = state.user_by_id[id]
-  if user then return user end
-  return nil, ("User with id %s not found"):format(id)
+-- An operation on the record that the path names: act(state, record, request).
+local function on(kind, act)
+  return function(state, request)
+    local record, status, message = plain.find(state, kind, request.values[1])
+    if not record then return refuse(status, message) end
+    return act(state, record, request)
+  end
 end
 
-local function find_group(state, id)
-  local group = state.group_by_id[id]
-  if group then return group end
-  return nil, ("Group with id %s not found"):format(id)
+-- The same for a path that names two: act(state, first, second).
+local function between(first_kind, second_kind, act)
+  return on(first_kind, function(state, first, request)
+    local second, status, message = plain.find(state, second_kind, request.values[2])
+    if not second then return refuse(status, message) end
+    return act(state, first, second)
+  end)
 end
 
 local PENDING = { invited = true, pending = true }
-local DEACTIVATED = { deactivated = true, inactive = true }
 
-local function status_of(user)
-  return tostring(user.fields.status):lower()
-end
-
--- Pages
-
-local function page_bounds(state, query, problems)
-  local assume = state.assume
-  local limit, offset = query.limit or assume.page_limit, query.offset or 0
-  if limit % 1 ~= 0 or limit < 1 then
-    problems[#problems + 1] = "limit must not be less than 1"
-  end
-  if offset % 1 ~= 0 or offset < 0 then
-    problems[#problems + 1] = "offset must not be less than 0"
-  end
-  if limit > assume.page_cap then
-    if assume.over_cap == "reject" then
-      problems[#problems + 1] = ("limit must not be greater than %d"):format(assume.page_cap)
-    end
-    limit = assume.page_cap
-  end
-  if query.sort and assume.sort == "reject" then
-    problems[#problems + 1] = "property sort should not exist"
-  end
-  return limit, offset
-end
-
-local function encode_page(items, total, limit, offset)
-  return ('{"data":[%s],"total":%d,"page":%d,"limit":%d,"hasNext":%s,"hasPrevious":%s}'):format(
-    table.concat(items, ","), total, math.floor(offset / limit), limit,
-    tostring(offset + limit < total), tostring(offset > 0 and total > 0))
-end
-
-local function answer_page(state, records, query, encode)
-  local problems = {}
-  local limit, offset = page_bounds(state, query, problems)
-  if problems[1] then return refuse(400, problems) end
-  local items = {}
-  for i = offset + 1, math.min(offset + limit, #records) do
-    items[#items + 1] = encode(records[i])
-  end
-  return encode_page(items, #records, limit, offset)
+local function status_of(record)
+  return tostring(record.fields.status):lower()
 end
 
 -- Users
 
-function M.UsersController_findAll(state, request)
-  return answer_page(state, state.users, request.query, function(user)
-    return state:encode_user(user)
-  end)
-end
-
-function M.UsersController_find(state, request)
-  local user, problem = find_user(state, request.values[1])
-  if not user then return refuse(404, problem) end
-  return state:encode_user(user)
-end
-
-function M.UsersController_deactivate(state, request)
-  local user, problem = find_user(state, request.values[1])
-  if not user then return refuse(404, problem) end
-  if not DEACTIVATED[status_of(user)] then
-    user.fields.status = "Deactivated"
-    store.touch(user)
-  elseif state.assume.second_deactivate == "reject" then
-    return refuse(400, "User is already deactivated")
+local function check_new_user(state, body, taken)
+  local assume, email = state.assume, body.email
+  if assume.email_format == "checked" and not email:find("^[^%s@]+@[^%s@]+$") then
+    return refuse(400, { "email must be an email" })
   end
-  return state:encode_user(user)
+  if taken[email:lower()] then
+    local status = assume.duplicate_email == "conflict" and 409 or 400
+    return refuse(status, ("User with email %s already exists"):format(email))
+  end
+  if #body.groups == 0 and assume.create_without_group == "reject" then
+    return refuse(400, { "groups should not be empty" })
+  end
+  return plain.find_all(state, kinds.group, body.groups, "unknown_relation")
 end
 
-function M.UsersController_reactivate(state, request)
-  local user, problem = find_user(state, request.values[1])
-  if not user then return refuse(404, problem) end
-  if DEACTIVATED[status_of(user)] then
+local function create_user(state, email, groups)
+  local user = state:add(kinds.user, { email = email, status = "Invited" })
+  for _, group in ipairs(groups) do store.join(user, group) end
+  if state.assume.new_user_roles == "default" then
+    for _, role in ipairs(state.roles) do
+      if role.fields.type == "DEFAULT" then store.give(user, role) end
+    end
+  end
+  state.invitations[#state.invitations + 1] = user.fields.id
+  return user
+end
+
+local function emails_of(state)
+  local taken = {}
+  for _, user in ipairs(state.users) do
+    if type(user.fields.email) == "string" then taken[user.fields.email:lower()] = true end
+  end
+  return taken
+end
+
+function M.UsersController_create(state, request)
+  local is_list = json.is_list(request.body)
+  local bodies = is_list and request.body or { request.body }
+  local taken, checked, created = emails_of(state), {}, {}
+  local fault
+  for i, body in ipairs(bodies) do
+    local groups, status, message = check_new_user(state, body, taken)
+    if not groups then
+      fault = { status, message }
+      break
+    end
+    taken[body.email:lower()], checked[i] = true, groups
+  end
+  if fault and state.assume.bulk_create == "all" then return refuse(fault[1], fault[2]) end
+  for i, groups in ipairs(checked) do created[i] = create_user(state, bodies[i].email, groups) end
+  if fault then return refuse(fault[1], fault[2]) end
+  if is_list or state.assume.create_answer == "list" then return state:encode_list(created) end
+  return state:encode_record(created[1])
+end
+
+-- What deactivating one does that is deactivated already.
+local function deactivate_again(state, record)
+  if state.assume.second_deactivate == "reject" then
+    return refuse(400, ("%s is already deactivated"):format(record.kind.title))
+  end
+  return state:encode_record(record)
+end
+
+M.UsersController_deactivate = on(kinds.user, function(state, user)
+  if kinds.user.deactivated(user) then return deactivate_again(state, user) end
+  user.fields.status = "Deactivated"
+  store.touch(user)
+  return state:encode_record(user)
+end)
+
+M.UsersController_reactivate = on(kinds.user, function(state, user)
+  if kinds.user.deactivated(user) then
     user.fields.status = "Active"
     store.touch(user)
   elseif state.assume.reactivate_active == "reject" then
     return refuse(400, "User is not deactivated")
   end
-  return state:encode_user(user)
-end
+  return state:encode_record(user)
+end)
 
 local function may_invite(state, user)
   local status = status_of(user)
@@ -118,9 +130,7 @@ local function may_invite(state, user)
   return status == "expired" and state.assume.invite_expired == "accept"
 end
 
-function M.UsersController_invite(state, request)
-  local user, problem = find_user(state, request.values[1])
-  if not user then return refuse(404, problem) end
+M.UsersController_invite = on(kinds.user, function(state, user)
   if not may_invite(state, user) then
     return refuse(400, ("User is not pending (status: %s)"):format(tostring(user.fields.status)))
   end
@@ -133,24 +143,20 @@ function M.UsersController_invite(state, request)
   if state.assume.invite_answer == "json" then return '{"message":"Invitation sent"}' end
   return ("An invitation has been sent to %s."):format(tostring(user.fields.email)),
     "text/plain; charset=utf-8"
-end
+end)
 
 -- Roles of a user
 
 local function answer_roles(state, roles)
   local shape = state.assume.role_list
-  if shape == "single" and #roles == 1 then return roles[1].text end
+  if shape == "single" and #roles == 1 then return state:encode_record(roles[1]) end
   if shape == "page" then
-    local items = {}
-    for i, role in ipairs(roles) do items[i] = role.text end
-    return encode_page(items, #items, math.max(#items, 1), 0)
+    return lists.encode_page(store.encode_roles(roles), #roles, math.max(#roles, 1), 0)
   end
   return store.encode_roles(roles)
 end
 
-function M.UsersController_findUserRoles(state, request)
-  local user, problem = find_user(state, request.values[1])
-  if not user then return refuse(404, problem) end
+M.UsersController_findUserRoles = on(kinds.user, function(state, user, request)
   local only_direct, only_inherited = request.query.rolesOnly, request.query.groupsOnly
   if state.assume.role_flags == "ignored" then only_direct, only_inherited = nil, nil end
   if only_direct and only_inherited then
@@ -161,24 +167,7 @@ function M.UsersController_findUserRoles(state, request)
     return answer_roles(state, state:roles_of(user, all, all))
   end
   return answer_roles(state, state:roles_of(user, not only_inherited, not only_direct))
-end
-
--- The roles of a list of ids, each once; or what refuse() gives.
-local function find_roles(state, ids)
-  local roles, seen = {}, {}
-  for _, id in ipairs(ids) do
-    local role = state.role_by_id[id]
-    if not role then
-      local status = state.assume.unknown_role == "not_found" and 404 or 400
-      return refuse(status, ("Role with id %s not found"):format(id))
-    end
-    if not seen[role] then
-      seen[role] = true
-      roles[#roles + 1] = role
-    end
-  end
-  return roles
-end
+end)
 
 local function check_role_change(state, user, added, removed)
   local assume, adding = state.assume, {}
@@ -205,80 +194,135 @@ local function check_role_change(state, user, added, removed)
   return true
 end
 
-function M.UsersController_patchUserRoles(state, request)
-  local user, problem = find_user(state, request.values[1])
-  if not user then return refuse(404, problem) end
-  local added, status, message = find_roles(state, request.body.addedRoles)
+M.UsersController_patchUserRoles = on(kinds.user, function(state, user, request)
+  local body = request.body
+  local added, status, message = plain.find_all(state, kinds.role, body.addedRoles, "unknown_role")
   if not added then return refuse(status, message) end
   local removed
-  removed, status, message = find_roles(state, request.body.removedRoles)
+  removed, status, message = plain.find_all(state, kinds.role, body.removedRoles, "unknown_role")
   if not removed then return refuse(status, message) end
   local fine
   fine, status, message = check_role_change(state, user, added, removed)
   if not fine then return refuse(status, message) end
   for _, role in ipairs(removed) do store.take(user, role) end
   for _, role in ipairs(added) do store.give(user, role) end
-  if state.assume.patch_answer == "user" then return state:encode_user(user) end
+  if state.assume.patch_answer == "user" then return state:encode_record(user) end
   if state.assume.patch_answer == "roles" then
     return answer_roles(state, state:roles_of(user, true, true))
   end
   return ""
+end)
+
+-- Taking away what is not there, from the side that names both.
+local function unassign_absent(state, message)
+  if state.assume.unassign_absent == "accept" then return "" end
+  return refuse(404, message)
 end
+
+M.RolesController_removeRole = between(kinds.role, kinds.user, function(state, role, user)
+  if role.fields.type == "OWNER" and state.assume.owner_remove == "reject" then
+    return refuse(403, "The Owner role cannot be removed")
+  end
+  if not store.take(user, role) then
+    return unassign_absent(state, "User does not have the role")
+  end
+  return ""
+end)
+
+M.RolesController_findRoleUsers = on(kinds.role, function(state, role, request)
+  local inherited = request.query.groups
+  if inherited == nil then inherited = state.assume.role_users == "all" end
+  local users = {}
+  for _, user in ipairs(state.users) do
+    if state:has_role(user, role, inherited) then users[#users + 1] = user end
+  end
+  return lists.answer(state, request, kinds.user, users)
+end)
 
 -- Groups of a user
 
-function M.UsersController_addGroup(state, request)
-  local user, problem = find_user(state, request.values[1])
-  if not user then return refuse(404, problem) end
+M.UsersController_addGroup = on(kinds.user, function(state, user, request)
   -- The newer pages of the documentation show no body, but then nothing would name the group.
   local id = request.body and request.body.groupId
   if not id then return refuse(400, { "groupId should not be null or undefined" }) end
-  local group
-  group, problem = find_group(state, id)
-  if not group then return refuse(404, problem) end
+  local group, status, message = plain.find(state, kinds.group, id)
+  if not group then return refuse(status, message) end
   if not store.join(user, group) and state.assume.second_join == "reject" then
     return refuse(409, "User is already in the group")
   end
   return ""
-end
+end)
 
-function M.UsersController_removeGroup(state, request)
-  local user, problem = find_user(state, request.values[1])
-  if not user then return refuse(404, problem) end
-  local group
-  group, problem = find_group(state, request.values[2])
-  if not group then return refuse(404, problem) end
+M.UsersController_removeGroup = between(kinds.user, kinds.group, function(state, user, group)
   if not user.joined[group] then return refuse(404, "User is not in the group") end
   if #user.groups == 1 and state.assume.last_group == "reject" then
     return refuse(400, "User must be in at least one group")
   end
   store.leave(user, group)
   return ""
+end)
+
+-- Devices, gateways, resources, addresses
+
+M.DevicesController_deactivate = on(kinds.device, function(state, device)
+  if not device.fields.active then return deactivate_again(state, device) end
+  device.fields.active, device.fields.status = false, "Deactivated"
+  store.touch(device)
+  return state:encode_record(device)
+end)
+
+local function switch_relay(enabled)
+  return on(kinds.gateway, function(state, gateway)
+    if (gateway.fields.relayEnabled or false) ~= enabled then
+      gateway.fields.relayEnabled = enabled
+      store.touch(gateway)
+    elseif state.assume.second_relay == "reject" then
+      return refuse(400, ("Relay is already %s"):format(enabled and "enabled" or "disabled"))
+    end
+    return state:encode_record(gateway)
+  end)
 end
 
--- Roles and groups
+M.GatewaysController_enableRelay = switch_relay(true)
+M.GatewaysController_disableRelay = switch_relay(false)
 
-function M.RolesController_findAll(state)
-  return store.encode_roles(state.roles)
-end
+-- What a test finds, by the state of the gateway: the two lists of words differ.
+local TEST_RESULTS = {
+  ONLINE = "ONLINE", MAINTENANCE = "MAINTENANCE", ERROR = "ERROR", PENDING = "NOT_REACHABLE",
+  OFFLINE = "NOT_REACHABLE",
+}
 
-function M.RolesController_findRoleUsers(state, request)
-  local role = state.role_by_id[request.values[1]]
-  if not role then
-    return refuse(404, ("Role with id %s not found"):format(request.values[1]))
+M.GatewaysController_testConfiguration = on(kinds.gateway, function(_, gateway)
+  local fields = gateway.fields
+  local result = { status = TEST_RESULTS[fields.status] or "UNRECOGNIZED" }
+  if result.status ~= "ONLINE" then
+    result.error = type(fields.error) == "string" and fields.error
+      or ("The gateway is %s"):format(tostring(fields.status):lower())
   end
-  local inherited = request.query.groups
-  if inherited == nil then inherited = state.assume.role_users == "all" end
-  local users = {}
-  for _, user in ipairs(state.users) do
-    if state:has_role(user, role, inherited) then users[#users + 1] = state:encode_user(user) end
-  end
-  return "[" .. table.concat(users, ",") .. "]"
-end
+  return json.encode(result)
+end)
 
-function M.GroupsController_findAll(state, request)
-  return answer_page(state, state.groups, request.query, store.encode_group)
-end
+M.ResourceController_disconnectGateway = between(kinds.resource, kinds.gateway,
+  function(state, resource, gateway)
+    for i, connected in ipairs(resource.gateways) do
+      if connected == gateway then
+        table.remove(resource.gateways, i)
+        store.touch(resource)
+        return ""
+      end
+    end
+    return unassign_absent(state, "Resource is not connected to the gateway")
+  end)
+
+M.AddressController_findLinkedGateways = on(kinds.address, function(state, address, request)
+  local linked, seen = {}, {}
+  for _, resource in ipairs(state:related(address, "resources")) do
+    for _, gateway in ipairs(resource.gateways) do
+      if not seen[gateway] then linked[#linked + 1], seen[gateway] = gateway, true end
+    end
+  end
+  return lists.answer(state, request, kinds.gateway, linked)
+end)
 
 --- The body of a refusal, in the shapes of the framework that the real service is likely built
 --- with.

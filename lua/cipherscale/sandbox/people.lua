@@ -19,7 +19,10 @@ local LAST = {
   "Svensson", "Turner", { "Müller", "mueller" }, { "O'Brien", "obrien" }, { "Çelik", "celik" },
 }
 
-local KINDS = { user = 1, role = 2, group = 3, device = 4 }
+local KINDS = {
+  user = 1, role = 2, group = 3, device = 4, gateway = 5, resource = 6, address = 7, protocol = 8,
+  rule = 9, policy = 10,
+}
 
 local function pick(list, n)
   local name = list[(n - 1) % #list + 1]

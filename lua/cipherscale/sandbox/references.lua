@@ -1,20 +1,14 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Finds the records that people name in seeds and changes: by id, a role also by type or name, a
--- group by name, a user by e-mail. What is not found, or is more than one, is raised as
--- { usage = text } naming the place.
+-- user by e-mail, others by name (known_by in kinds.lua). What is not found, or is more than one,
+-- is raised as { usage = text } naming the place.
 
 local json = require "cipherscale.sandbox.json"
+local kinds = require "cipherscale.sandbox.kinds"
 local names = require "cipherscale.sandbox.names"
 
 local M = {}
-
--- Where each kind is in the state, and the fields that name it, the earlier ones first.
-local KINDS = {
-  role = { by_id = "role_by_id", list = "roles", fields = { "type", "name" } },
-  group = { by_id = "group_by_id", list = "groups", fields = { "name" } },
-  user = { by_id = "user_by_id", list = "users", fields = { "email" } },
-}
 
 local function find_by(field, records, text)
   local found
@@ -30,13 +24,13 @@ local function find_by(field, records, text)
   return found
 end
 
---- The record of a kind ("role", "group", "user") that a text names; nil and "no" or "more than
+--- The record of a kind ("role", "group", …) that a text names; nil and "no" or "more than
 --- one".
 function M.find(state, kind, text)
-  local row = KINDS[kind]
+  local row = kinds[kind]
   local record = state[row.by_id][text]
   if record then return record end
-  for _, field in ipairs(row.fields) do
+  for _, field in ipairs(row.known_by) do
     local found, problem = find_by(field, state[row.list], text)
     if found or problem then return found, problem end
   end
@@ -47,6 +41,7 @@ end
 function M.one(state, kind, reference, place)
   if type(reference) == "table" then
     reference = reference.id or reference.name or reference.type or reference.email
+      or reference.address
   end
   names.typed(reference, "string", place)
   local record, how_many = M.find(state, kind, reference)

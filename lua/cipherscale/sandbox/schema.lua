@@ -10,6 +10,8 @@ local M = {}
 
 local UUID = "^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$"
 
+local TIME = "^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.?%d*Z$"
+
 --- Has this text the shape of a UUID?
 function M.is_uuid(text)
   return text:find(UUID) ~= nil
@@ -39,6 +41,37 @@ function M.properties(document, name)
   local properties = {}
   for field, schema in pairs(parts.properties) do properties[field] = follow(schema, document) end
   return properties
+end
+
+local function schema_name(property)
+  local part = property.items or property.allOf and property.allOf[1] or property
+  return part["$ref"] and part["$ref"]:match("^#/components/schemas/(.+)$")
+end
+
+--- The fields of a named schema as a list, `id` first, then by name: each with `name`, `of` (the
+--- named schema of its value, or of the items of its list) and `free` (any object).
+function M.shape(document, name)
+  local parts = collect(document.components.schemas[name], document,
+    { properties = {}, required = {} })
+  local fields = {}
+  for field, property in pairs(parts.properties) do
+    fields[#fields + 1] = {
+      name = field, of = schema_name(property), free = property.additionalProperties,
+    }
+  end
+  table.sort(fields, function(a, b)
+    if a.name == "id" or b.name == "id" then return a.name == "id" and b.name ~= "id" end
+    return a.name < b.name
+  end)
+  return fields
+end
+
+--- The names of an object schema's fields, as a set.
+function M.field_names(schema, document)
+  local names = {}
+  local parts = collect(schema, document, { properties = {}, required = {} })
+  for name in pairs(parts.properties) do names[name] = true end
+  return names
 end
 
 -- A seed's empty table may mean either: Lua has no two kinds.
@@ -98,15 +131,21 @@ local function compile_array(schema, document, options)
 end
 
 local function compile_union(schema, document, options)
-  local checks = {}
-  for i, part in ipairs(schema.oneOf) do checks[i] = compile(part, document, options) end
+  local checks, lists = {}, {}
+  for i, part in ipairs(schema.oneOf) do
+    checks[i] = compile(part, document, options)
+    lists[i] = follow(part, document).type == "array"
+  end
   return function(value, what, problems)
-    local fewest
-    for _, check in ipairs(checks) do
-      local own = {}
+    -- What is said is said about the alternative that was meant: list or not.
+    local fewest, meant
+    for i, check in ipairs(checks) do
+      local own, likely = {}, lists[i] == json.is_list(value)
       check(value, what, own)
       if #own == 0 then return end
-      if not fewest or #own < #fewest then fewest = own end
+      if not fewest or likely and not meant or likely == meant and #own < #fewest then
+        fewest, meant = own, likely
+      end
     end
     for _, problem in ipairs(fewest) do problems[#problems + 1] = problem end
   end
@@ -128,6 +167,7 @@ local function compile_scalar(schema, options)
     allowed[value] = true
   end
   local uuid = schema.format == "uuid" and options.uuid
+  local time = schema.format == "date-time" and options.time
   return function(value, what, problems)
     if not fits(value) then
       problems[#problems + 1] = what .. " must be " .. text
@@ -136,6 +176,8 @@ local function compile_scalar(schema, options)
         :format(what, table.concat(schema.enum, ", "))
     elseif uuid and not M.is_uuid(value) then
       problems[#problems + 1] = what .. " must be a UUID"
+    elseif time and not value:find(TIME) then
+      problems[#problems + 1] = what .. " must be a valid ISO 8601 date string"
     end
   end
 end
@@ -151,8 +193,8 @@ local function compile_plain(schema, document, options)
 end
 
 --- A function(value, what, problems) for a schema of the document.
---- @param options table `uuid`: check the format too; `seed`: the value is a user's seed, where
----   enums are open and an empty table is whatever is needed
+--- @param options table `uuid`, `time`: check these formats too; `seed`: the value is a user's
+---   seed, where enums are open and an empty table is whatever is needed
 function M.compile(schema, document, options)
   schema = follow(schema, document)
   local check = compile_plain(schema, document, options)
@@ -182,6 +224,7 @@ function M.compile_parameter(parameter, document)
   local item = schema.type == "array" and follow(schema.items, document) or schema
   local read = assert(READERS[item.type], "a parameter of unknown type")
   local must_be = SCALARS[item.type][1]
+  local check = compile_scalar(item, {})
   return function(texts, problems)
     if schema.type ~= "array" and #texts > 1 then
       problems[#problems + 1] = name .. " must be given once"
@@ -194,6 +237,7 @@ function M.compile_parameter(parameter, document)
         problems[#problems + 1] = ("%s must be %s"):format(name, must_be)
         return nil
       end
+      if item.enum then check(values[i], name, problems) end
     end
     if schema.type == "array" then return values end
     return values[1]

@@ -3,34 +3,34 @@
 -- Makes the first state of what the user asked for: numbers, or lists of tables in the API's own
 -- shapes, where every field may be left out. A wrong seed raises { usage = text } naming the place.
 
+local inventions = require "cipherscale.sandbox.inventions"
 local json = require "cipherscale.sandbox.json"
+local kinds = require "cipherscale.sandbox.kinds"
 local names = require "cipherscale.sandbox.names"
 local people = require "cipherscale.sandbox.people"
 local references = require "cipherscale.sandbox.references"
 local schema = require "cipherscale.sandbox.schema"
 local store = require "cipherscale.sandbox.store"
+local views = require "cipherscale.sandbox.views"
 
 local M = {}
 
-local BUILT_IN = { "OWNER", "ADMIN", "DEFAULT", "BASIC", "BILLING", "AUDITOR", "SUPPORT" }
-
-local DESCRIPTIONS = {
-  OWNER = "Owns the tenant.", ADMIN = "Manages everything but the ownership.",
-  DEFAULT = "What every member can do.", BASIC = "Connects, and changes nothing.",
-  BILLING = "Sees and pays invoices.", AUDITOR = "Reads everything, and changes nothing.",
-  SUPPORT = "Helps members with their devices.",
+-- In this order, so that what is referred to is there.
+local ORDER = {
+  "role", "group", "user", "device", "protocol", "gateway", "address", "resource", "rule",
+  "policy",
 }
 
-local TEAMS = { "Engineering", "Sales", "Finance", "Support", "Marketing", "Legal", "Operations" }
+-- Given in full with another record, they exist from then on. An address may be a bare text.
+local MADE_WITH_OTHERS = { role = true, protocol = true, address = true }
 
--- A check of each property of a schema, without those that are lists of other records.
-local function compile_fields(document, name, apart)
-  local checks = {}
-  for field, property in pairs(schema.properties(document, name)) do
-    checks[field] = schema.compile(property, document, { seed = true })
+-- A check of each property of a kind's schema, without those that are other records.
+local function compile_fields(document, kind)
+  local checks = { extra = false }
+  for field, property in pairs(schema.properties(document, kind.schema)) do
+    local related = kind.links[field] or kind.reverse[field] or kind.derived[field]
+    checks[field] = not related and schema.compile(property, document, { seed = true })
   end
-  for _, field in ipairs(apart) do checks[field] = false end
-  checks.extra = false
   return checks
 end
 
@@ -39,6 +39,17 @@ local function check_field(value, check, what)
   local problems = {}
   check(value, what, problems)
   if problems[1] then names.bad("%s", problems[1]) end
+end
+
+-- What is outside the contract, encoded.
+local function read_extra(extra, checks, what)
+  if extra == nil then return nil end
+  for name in pairs(names.typed(extra, "table", what)) do
+    if checks[name] ~= nil then
+      names.bad("%s: '%s' is a field of the contract, set it directly", what, tostring(name))
+    end
+  end
+  return next(extra) and json.encode(extra):sub(2, -2) or nil
 end
 
 -- Splits a seed into the fields to be written and, encoded, what is outside the contract.
@@ -52,87 +63,97 @@ local function read_fields(seed, checks, what)
     check_field(value, checks[name], what .. "." .. name)
     if checks[name] then fields[name] = value end
   end
-  local extra
-  if seed.extra ~= nil then
-    for name in pairs(names.typed(seed.extra, "table", what .. ".extra")) do
-      if checks[name] ~= nil then
-        names.bad("%s.extra: '%s' is a field of the contract, set it directly", what,
-          tostring(name))
-      end
-    end
-    if next(seed.extra) then extra = json.encode(seed.extra):sub(2, -2) end
-  end
-  return fields, extra
+  return fields, read_extra(seed.extra, checks, what .. ".extra")
 end
 
 local function fill(fields, defaults)
   for name, value in pairs(defaults) do
     if fields[name] == nil then fields[name] = value end
   end
-  return fields
 end
 
-local function check_id(fields, by_id, what)
+-- The id of the n-th seed: its own, or one that is the same for every start.
+local function give_id(state, kind, fields, n, what)
   if fields.id == "" then names.bad("%s.id: a non-empty text expected", what) end
-  if by_id[fields.id] then names.bad("%s: the id '%s' is there twice", what, fields.id) end
-end
-
-local function add_role(state, seed, n, checks)
-  local what = ("roles[%d]"):format(n)
-  if type(seed) == "string" then seed = { type = seed } end
-  local fields, extra = read_fields(seed, checks, what)
-  local kind = fields.type or "BASIC"
-  local built_in = seed.type and not seed.name and DESCRIPTIONS[kind] ~= nil
-  fill(fields, {
-    id = people.id("role", n), createdAt = people.time(0), updatedAt = people.time(0),
-    name = built_in and kind:sub(1, 1) .. kind:sub(2):lower() or "Role " .. n,
-    description = built_in and DESCRIPTIONS[kind] or nil, deleteable = not built_in, type = kind,
-  })
-  check_id(fields, state.role_by_id, what)
-  return state:add_role(fields, extra)
-end
-
--- A role given in full with a user or a group exists from then on.
-local function roles_of(state, list, what, checks)
-  for _, role in ipairs(references.list(list, what)) do
-    if type(role) == "table" and role.id and not state.role_by_id[role.id] then
-      add_role(state, role, #state.roles + 1, checks.role)
-    end
+  if fields.id and state[kind.by_id][fields.id] then
+    names.bad("%s: the id '%s' is there twice", what, fields.id)
   end
-  return references.all(state, "role", list, what)
+  local id = people.id(kind.name, n)
+  if not fields.id and not state[kind.by_id][id] then fields.id = id end
 end
 
-local function add_group(state, seed, n, checks)
-  local what = ("groups[%d]"):format(n)
-  if type(seed) == "string" then seed = { name = seed } end
-  local fields, extra = read_fields(seed, checks.group, what)
-  fill(fields, {
-    id = people.id("group", n), createdAt = people.time(n), updatedAt = people.time(n),
-    name = TEAMS[n] or "Group " .. n, deleteable = true, maxDevices = 5,
-    isSamlDefaultGroup = false, idpMapping = {},
-  })
-  check_id(fields, state.group_by_id, what)
-  return state:add_group(fields, extra, roles_of(state, seed.roles, what .. ".roles", checks))
+local add
+
+local function is_known(state, kind, seed)
+  local text = seed
+  if type(seed) == "table" then text = seed.id end
+  if text then return (references.find(state, kind.name, text)) ~= nil end
+  -- A role or protocol without an id is one that is named; an address is a new one.
+  return kind ~= kinds.address
 end
 
-local function encode_devices(list, what, checks, number)
-  local parts = {}
+local function find_one(state, kind, seed, what, checks)
+  if MADE_WITH_OTHERS[kind.name] and (type(seed) == "table" or kind == kinds.address)
+    and not is_known(state, kind, seed) then
+    return add(state, kind, seed, #state[kind.list] + 1, checks, what)
+  end
+  return references.one(state, kind.name, seed, what)
+end
+
+local function find_all(state, kind, list, what, checks)
+  local found = {}
   for i, seed in ipairs(references.list(list, what)) do
-    local fields, extra = read_fields(seed, checks, ("%s[%d]"):format(what, i))
-    local n = number * 100 + i
-    fill(fields, {
-      id = people.id("device", n), createdAt = people.time(n), updatedAt = people.time(n),
-      name = "Device " .. i, active = true, status = "Offline", hardwareId = "hw-" .. n,
-    })
-    local text = json.encode(fields)
-    -- The contract's one free-form object: an empty table is {} here.
-    if fields.posture and not next(fields.posture) then
-      text = text:gsub('"posture":%[%]', '"posture":{}', 1)
-    end
-    parts[i] = extra and text:sub(1, -2) .. "," .. extra .. "}" or text
+    found[i] = find_one(state, kind, seed, ("%s[%d]"):format(what, i), checks)
   end
-  return "[" .. table.concat(parts, ",") .. "]"
+  return found
 end
+
+-- New addresses of a resource are of its type.
+local function with_inherited(link, seed, value)
+  if not link.made or not json.is_list(value) then return value end
+  local list = setmetatable({}, json.list)
+  for i, one in ipairs(value) do
+    list[i] = one
+    if type(one) == "table" then
+      list[i] = {}
+      for _, name in ipairs(link.inherit) do list[i][name] = seed[name] end
+      for name, given in pairs(one) do list[i][name] = given end
+    end
+  end
+  return list
+end
+
+local function find_links(state, kind, seed, what, checks)
+  local links = {}
+  for name, link in pairs(kind.links) do
+    local target, place, value = kinds[link[1]], what .. "." .. name, seed[name]
+    if link.many then
+      links[name] = find_all(state, target, with_inherited(link, seed, value), place, checks)
+    elseif value ~= nil and value ~= json.null then
+      links[name] = find_one(state, target, value, place, checks)
+    end
+  end
+  return links
+end
+
+-- Adds the n-th record of a kind. Links that `more` holds are not read from the seed.
+function add(state, kind, seed, n, checks, what, more)
+  what = what or ("%s[%d]"):format(kind.list, n)
+  if type(seed) == "string" then seed = { [kind.known_by[1]] = seed } end
+  local fields, extra = read_fields(seed, checks[kind.name], what)
+  give_id(state, kind, fields, n, what)
+  if inventions.defaults[kind.name] then
+    fill(fields, inventions.defaults[kind.name](n, fields))
+  end
+  if state.views:has(kind, "createdAt") then
+    fields.createdAt = fields.createdAt or people.time(n)
+    fields.updatedAt = fields.updatedAt or people.time(n)
+  end
+  local links = more or find_links(state, kind, seed, what, checks)
+  return state:add(kind, fields, links, extra, true)
+end
+
+-- Users: roles, devices, and what is checked over all of them
 
 local function check_email(email, seen, what)
   if type(email) ~= "string" then return end
@@ -142,61 +163,19 @@ local function check_email(email, seen, what)
 end
 
 local function add_user(state, seed, n, checks, seen)
-  local what = ("users[%d]"):format(n)
-  if type(seed) == "string" then seed = { email = seed } end
-  local fields, extra = read_fields(seed, checks.user, what)
-  local roles = roles_of(state, seed.roles, what .. ".roles", checks)
-  local is_owner = false
-  for _, role in ipairs(roles) do is_owner = is_owner or role.fields.type == "OWNER" end
-  fill(fields, {
-    id = people.id("user", n), createdAt = people.time(n), updatedAt = people.time(n),
-    email = ("user%d@example.com"):format(n), status = "Active", isOwner = is_owner,
-    maxDevices = json.null,
-  })
-  check_id(fields, state.user_by_id, what)
-  check_email(fields.email, seen, what)
-  local devices = encode_devices(seed.devices, what .. ".devices", checks.device, n)
-  return state:add_user(fields, extra, roles, devices)
-end
-
-local function numbered(value, make)
-  local list = {}
-  for n = 1, value do list[n] = make(n) end
-  return list
-end
-
-local function person(n)
-  local first, last, email = people.person(n)
-  return { firstName = first, lastName = last, email = email }
-end
-
--- A number of invented records, or the list that was given.
-local function expand(value, what, make)
-  if value == nil then return {} end
-  if type(value) == "number" then
-    return numbered(names.number(value, 0, what, true), make)
+  local user = add(state, kinds.user, seed, n, checks)
+  if type(seed) == "string" then seed = {} end
+  local what, is_owner = ("users[%d]"):format(n), false
+  check_email(user.fields.email, seen, what)
+  for _, role in ipairs(find_all(state, kinds.role, seed.roles, what .. ".roles", checks)) do
+    store.give(user, role)
+    is_owner = is_owner or role.fields.type == "OWNER"
   end
-  if type(value) ~= "table" or not json.is_list(value) then
-    names.bad("%s: a number or a list expected, got %s", what,
-      type(value) == "table" and "a table with names" or type(value))
-  end
-  return value
-end
-
-local function connect(state, users, groups)
-  for n, seed in ipairs(users) do
-    local list = type(seed) == "table" and seed.groups or nil
-    local what = ("users[%d].groups"):format(n)
-    for _, group in ipairs(references.all(state, "group", list, what)) do
-      store.join(state.users[n], group)
-    end
-  end
-  for n, seed in ipairs(groups) do
-    local list = type(seed) == "table" and seed.users or nil
-    local what = ("groups[%d].users"):format(n)
-    for _, user in ipairs(references.all(state, "user", list, what)) do
-      store.join(user, state.groups[n])
-    end
+  if seed.isOwner == nil then user.fields.isOwner = is_owner end
+  for i, device in ipairs(references.list(seed.devices, what .. ".devices")) do
+    local place = ("%s.devices[%d]"):format(what, i)
+    local record = add(state, kinds.device, device, n * 100 + i, checks, place, { user = user })
+    if type(device) == "table" and not device.name then record.fields.name = "Device " .. i end
   end
 end
 
@@ -222,24 +201,83 @@ local function spread(state, kind, counts, what, give)
   end
 end
 
---- The state that `config` (users, groups, roles, holders, members) describes.
+-- Relations that were said from the other side.
+
+-- connect(record, other) for what the seeds of a kind name in a field.
+local function connect(state, kind, seeds, field, target, act)
+  for n, seed in ipairs(seeds) do
+    local list = type(seed) == "table" and seed[field] or nil
+    local what = ("%s[%d].%s"):format(kind.list, n, field)
+    for _, other in ipairs(references.all(state, target, list, what)) do
+      act(state[kind.list][n], other)
+    end
+  end
+end
+
+local function connect_gateway(gateway, resource)
+  for _, connected in ipairs(resource.gateways) do
+    if connected == gateway then return end
+  end
+  table.insert(resource.gateways, gateway)
+end
+
+-- A kind's list of seeds: the given one, so many invented ones, or what every tenant has.
+local function expand(state, kind, value)
+  local built_in = inventions.built_in[kind.name] or {}
+  if value == nil then return built_in end
+  if type(value) == "number" and kind ~= kinds.role then
+    local make, seeds = inventions.records[kind.name], {}
+    for i, seed in ipairs(built_in) do seeds[i] = seed end
+    for n = 1, names.number(value, 0, kind.list, true) do
+      seeds[#seeds + 1] = make and make(n, state) or {}
+    end
+    return seeds
+  end
+  if kind == kinds.role then return references.list(value, kind.list) end
+  if type(value) ~= "table" or not json.is_list(value) then
+    names.bad("%s: a number or a list expected, got %s", kind.list,
+      type(value) == "table" and "a table with names" or type(value))
+  end
+  return value
+end
+
+-- Devices that came with their users may stand in the list of all again, as the API shows them.
+local function without_known(kind, seeds, known)
+  if kind ~= kinds.device then return seeds end
+  local rest = {}
+  for _, seed in ipairs(seeds) do
+    if type(seed) ~= "table" or not known[seed.id or ""] then rest[#rest + 1] = seed end
+  end
+  return rest
+end
+
+local function add_all(state, kind, value, checks)
+  local known, seen = {}, {}
+  for id in pairs(state[kind.by_id]) do known[id] = true end
+  local seeds = expand(state, kind, value)
+  for n, seed in ipairs(without_known(kind, seeds, known)) do
+    if kind == kinds.user then
+      add_user(state, seed, n, checks, seen)
+    else
+      add(state, kind, seed, n, checks)
+    end
+  end
+  return seeds
+end
+
+--- The state that `config` describes: a list or a number for each kind, holders, members.
 function M.build(config, document, assume)
-  local state = store.new(assume)
-  local checks = {
-    role = compile_fields(document, "Role", {}),
-    group = compile_fields(document, "Group", { "roles", "users" }),
-    user = compile_fields(document, "User", { "roles", "groups", "devices" }),
-    device = compile_fields(document, "Device", {}),
-  }
-  local roles = config.roles == nil and BUILT_IN or references.list(config.roles, "roles")
-  for n, seed in ipairs(roles) do add_role(state, seed, n, checks.role) end
-  local groups = expand(config.groups, "groups", function(n)
-    return { name = TEAMS[n] or "Group " .. n }
+  local state, checks, seeds = store.new(assume, views.new(document)), {}, {}
+  for name, kind in pairs(kinds) do checks[name] = compile_fields(document, kind) end
+  for _, name in ipairs(ORDER) do
+    local kind = kinds[name]
+    seeds[name] = add_all(state, kind, config[kind.list], checks)
+  end
+  connect(state, kinds.user, seeds.user, "groups", "group", store.join)
+  connect(state, kinds.group, seeds.group, "users", "user", function(group, user)
+    store.join(user, group)
   end)
-  for n, seed in ipairs(groups) do add_group(state, seed, n, checks) end
-  local users, seen = expand(config.users, "users", person), {}
-  for n, seed in ipairs(users) do add_user(state, seed, n, checks, seen) end
-  connect(state, users, groups)
+  connect(state, kinds.gateway, seeds.gateway, "resources", "resource", connect_gateway)
   if type(config.users) == "number" then make_owner(state) end
   spread(state, "role", config.holders, "holders", store.give)
   spread(state, "group", config.members, "members", store.join)

@@ -9,8 +9,10 @@ local assumptions = require "cipherscale.sandbox.assumptions"
 local changes = require "cipherscale.sandbox.changes"
 local contract = require "cipherscale.sandbox.contract"
 local json = require "cipherscale.sandbox.json"
+local lists = require "cipherscale.sandbox.lists"
 local misbehaviour = require "cipherscale.sandbox.misbehaviour"
 local operations = require "cipherscale.sandbox.operations"
+local plain = require "cipherscale.sandbox.plain"
 local schema = require "cipherscale.sandbox.schema"
 local seed = require "cipherscale.sandbox.seed"
 
@@ -35,14 +37,31 @@ end
 
 local NO_QUERY = {}
 
-local function read_query(operation, text)
+-- What becomes of a filter that the contract does not list: "accept", "ignore" or "reject".
+local function unlisted_filter(operation, assume)
+  if operation.filters then return assume.filters == "any" and "accept" or "reject" end
+  return operation.query.limit and assume.other_filters or "reject"
+end
+
+-- Notes a filter. False where the parameter is none, or one that the operation does not take.
+local function read_filter(operation, name, texts, query, assume)
+  local field, operator = lists.filter_name(name)
+  if not field then return false end
+  local fate = operation.query[name] and "accept" or unlisted_filter(operation, assume)
+  for _, text in ipairs(fate == "accept" and texts or {}) do
+    query.filters = query.filters or {}
+    table.insert(query.filters, { name = name, field = field, operator = operator, text = text })
+  end
+  return fate ~= "reject"
+end
+
+local function read_query(operation, text, assume)
   if not text or text == "" then return NO_QUERY end
   local query, problems = {}, {}
   for name, texts in pairs(split_query(text)) do
     local read = operation.query[name]
-    if read then
-      query[name] = read(texts, problems)
-    else
+    if read then query[name] = read(texts, problems) end
+    if not read_filter(operation, name, texts, query, assume) and not read then
       problems[#problems + 1] = ("property %s should not exist"):format(name)
     end
   end
@@ -113,22 +132,22 @@ local function perform(service, method, path, query_text, content_type, text, to
   local operation = methods[method]
   if not operation then return no_such_method(service, methods, method, path) end
   if too_large then return refuse(413, "request entity too large") end
-  local act = operations[operation.id]
-  if not act then
+  operation.act = operation.act or operations[operation.id] or plain.compile(operation)
+  if not operation.act then
     return refuse(501, ("The sandbox does not implement %s yet"):format(operation.id))
   end
   local status, message = check_ids(operation, values)
   if status then return refuse(status, message) end
   local query, body
-  query, status, message = read_query(operation, query_text)
+  query, status, message = read_query(operation, query_text, service.assume)
   if not query then return refuse(status, message) end
   body, status, message = read_body(operation, text, content_type, service.assume)
   if status then return refuse(status, message) end
   if operation.body_required and body == nil then
     return refuse(400, { "a request body is expected" })
   end
-  local request = { values = values, query = query, body = body }
-  local answer, kind, refusal = act(service.state, request)
+  local request = { operation = operation, values = values, query = query, body = body }
+  local answer, kind, refusal = operation.act(service.state, request)
   if answer == false then return refuse(kind, refusal) end
   if answer == "" then return operation.status end
   return operation.status, answer, kind or JSON
@@ -196,7 +215,10 @@ local function build(text)
   local assume = assumptions.resolve(config.assume)
   local service = {
     api_key = config.api_key, assume = assume, base_path = contract.base_path(document),
-    routes = contract.routes(document, { uuid = assume.id_format == "uuid" }),
+    routes = contract.routes(document, {
+      uuid = assume.id_format == "uuid", no_content = assume.delete_status == "no_content",
+      paged_lists = assume.plain_lists == "page",
+    }),
   }
   service.state = seed.build(config, document, assume)
   service.rules = misbehaviour.compile(config.misbehave, service.state)
