@@ -23,7 +23,7 @@ static void put_pair(struct query *q, const struct cs_place *place, const char *
   q->first = false;
 }
 
-/* The text of a string, number or boolean at an absolute index, which may use `number`. */
+/* The text of a string, number or boolean at an absolute index; it may be in `number`. */
 static const char *scalar(lua_State *L, const struct cs_place *place, int index,
                           char number[32], size_t *n) {
   const char *text = number;

@@ -3,9 +3,9 @@
  * The reader of queries: walks a table along a field list and writes "?a=b&c=d" as it
  * checks. A list repeats its key, the default of OpenAPI. A filter is a table of fields
  * that are a value, or a table of operators and values:
- *   { type = "PRIVATE", name = { ilike = "%web%" }, ["gateways.id"] = { ["in"] = {a, b} } }
- * filter[gateways.id][in]=a,b & filter[name][ilike]=%web% & filter[type][eq]=PRIVATE, each
- * part percent-encoded, sorted by field and operator.
+ *   { type = "PRIVATE", name = { ilike = "%web%", ne = "x" } }
+ * becomes filter[name][ilike]=%web%, filter[name][ne]=x and filter[type][eq]=PRIVATE,
+ * percent-encoded, sorted by field and operator. Lists are joined by commas.
  */
 #ifndef CS_QUERY_H
 #define CS_QUERY_H

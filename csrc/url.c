@@ -47,7 +47,7 @@ static int hex_value(char c) {
   return -1;
 }
 
-/* The byte at *p, whose escape is resolved, and steps behind it; -1 for half an escape. */
+/* The byte at *p, with its escape resolved; steps behind it. -1 for half an escape. */
 static int next_byte(const char **p) {
   const char *at = (*p)++;
   if (*at != '%') return (unsigned char)*at;

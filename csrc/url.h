@@ -33,7 +33,7 @@ enum cs_status cs_url_append_encoded(struct cs_buffer *buffer, const char *bytes
    are looked into; what a server could read as another path is refused. */
 const char *cs_url_path_problem(const char *path);
 
-/* Appends such a path. Its escapes stay; bytes that cannot stand in a path are escaped. */
+/* Appends such a path. Its escapes stay; bytes that no path can hold are escaped. */
 enum cs_status cs_url_append_path(struct cs_buffer *buffer, const char *path);
 
 /* Appends `name=value`, with the `?` or `&` that belongs before it. */

@@ -140,7 +140,7 @@ void cs_writer_put_others(const struct cs_writer *w, const struct cs_place *plac
   lua_pop(L, 2);
 }
 
-/* A view that turns out to be empty is an empty array, too, unless __jsontype is there. */
+/* A view that turns out empty is an empty array, too, unless __jsontype says not. */
 static void put_object(const struct cs_writer *w, const struct cs_place *place,
                        int index) {
   lua_State *L = w->L;
