@@ -122,14 +122,20 @@ function Job:run(tasks)
   return true
 end
 
+-- Changes a second, where the service has taught it and lets something through at that rate: while
+-- it is closed, nobody knows how it will be when it is open again.
+local function learned_rate(client)
+  local rate, wait = core.pace(client)
+  return rate and wait <= 2 / rate and rate or nil
+end
+
 -- The last record of a run. After an error nobody knows what became of what was under way.
 function Job:close(clean, nothing_sent)
   local outcome = self.report
   self:write(journal.fields {
     "kind", "end", "at", os.time(), "clean", clean, "nothing_sent", nothing_sent or nil,
     "stopped", outcome.stopped, "resume_at", outcome.resume_at, "elapsed", outcome.elapsed,
-    -- A service that closed altogether has taught no rate for the time when it is open again.
-    "rate", not outcome.resume_at and core.pace(self.client) or nil, n = 16,
+    "rate", learned_rate(self.client), n = 16,
   })
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
