@@ -243,6 +243,13 @@ describe("what a job has done", function()
     end)
   end)
 
+  it("is complete where a reason to stop comes when everybody is done", function()
+    start({ users = users(4) }, { max_in_flight = 1 })
+    local report = assert(planned(emails(4)):apply { should_stop = stop_after(4) })
+    assert.is_true(report.complete)
+    assert.is_nil(report.stopped)
+  end)
+
   describe("is nothing at all", function()
     it("by a client that is closed: the plan can still be applied", function()
       start { users = users(40) }
