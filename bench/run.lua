@@ -133,8 +133,8 @@ local function bulk_rounds(folder, users, rounds)
       both[round] = sum(parts[1], parts[2])
     end
   end
-  measure.heading(("%d users become AUDITOR: %d requests to the sandbox, %d in flight"):format(users,
-    count_lines(folder .. "/replay"), IN_FLIGHT))
+  measure.heading(("%d users become AUDITOR: %d requests to the sandbox, %d in flight"):format(
+    users, count_lines(folder .. "/replay"), IN_FLIGHT))
   measure.row("bare, the same requests", bare, bare)
   measure.row("client, plan and apply", both, bare)
   measure.row("  of it the plan", plans, bare)

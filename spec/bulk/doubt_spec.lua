@@ -106,6 +106,18 @@ describe("what a job has done", function()
       assert.equal("u1 u3 u4", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
     end)
 
+    for _, canary in ipairs { true, false } do
+      it("and undo does so after a resume that cannot read the person either"
+        .. (canary and ", as its canary" or ""), function()
+        tenant.server:misbehave { match = { method = "GET", path = "/u2/" },
+          fail = { status = 500 } }
+        assert.equal(1, assert(tenant.client.bulk:resume(path, { canary = canary })).failed)
+        tenant.server:misbehave {}
+        assert.is_true(assert(assert(tenant.client.bulk:undo(path)):apply()).complete)
+        assert.equal("", direct_roles "u2")
+      end)
+    end
+
     it("and undo does so after a resume from which such a person is protected, too", function()
       local report = assert(tenant.client.bulk:resume(path, { protect = { "u2" } }))
       assert.equal("withheld", fates(report).u2)
