@@ -63,8 +63,8 @@ local function reads()
   for n, user in ipairs(server:state().users) do ids[n] = user.id end
   server:clear_requests()
   local plan = assert(client.bulk:roles { users = ids, remove = { "SUPPORT" } })
-  local words = "Reads of a plan that takes SUPPORT from everybody: %d for %d people with %d holders"
-  print(words:format(#server:requests(), users, plan.to_change))
+  print(("Reads of a plan that takes SUPPORT from everybody: %d for %d people, %d of them holders")
+    :format(#server:requests(), users, plan.to_change))
   print(("  one read a person would be %d"):format(users))
   client:close()
   server:stop()

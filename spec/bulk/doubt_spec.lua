@@ -134,6 +134,33 @@ describe("what a job has done", function()
     end)
   end)
 
+  describe("is in doubt for everybody without an outcome after a kill", function()
+    before_each(function()
+      start { users = users(60) }
+      assert(planned(emails(60)):apply { should_stop = stop_after(1) })
+      tenant.forget_end(path)
+      tenant.server:change { user = "u40", add = { "AUDITOR" } }
+    end)
+
+    it("and undo reads them many at once", function()
+      tenant.server:misbehave { match = { path = "/u%d+/" }, latency = 0.05 }
+      local before = os.time()
+      assert.equal("u1 u40", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
+      -- One after another they would take 3 seconds.
+      assert.is_true(os.time() - before <= 2)
+    end)
+
+    it("and undo says so where one of them cannot be read", function()
+      tenant.server:misbehave { match = { path = "/u30/" }, fail = { status = 400 } }
+      refused("users.roles: HTTP 400", tenant.client.bulk:undo(path))
+    end)
+
+    it("and whoever has been deleted since is left out of the undo", function()
+      tenant.server:change { user = { "u30", "u40" }, delete = true }
+      assert.equal("u1", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
+    end)
+  end)
+
   describe("of an invitation", function()
     local function invited(n)
       local more = {}
