@@ -1301,7 +1301,7 @@ function Bulk:roles(job) end
 ---@return cipherscale.Error? err
 function Bulk:groups(job) end
 
---- Suspends accounts; what they have is kept.
+--- Suspends accounts; what they have is kept. Undone, all are active, also the invited.
 ---@param job cipherscale.BulkDeactivateJob What is asked.
 ---@return cipherscale.Plan? plan
 ---@return cipherscale.Error? err

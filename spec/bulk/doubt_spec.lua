@@ -106,6 +106,18 @@ describe("what a job has done", function()
       assert.equal("u1 u3 u4", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
     end)
 
+    for _, canary in ipairs { true, false } do
+      it("and undo does so after a resume that cannot read the person either"
+        .. (canary and ", as its canary" or ""), function()
+        tenant.server:misbehave { match = { method = "GET", path = "/u2/" },
+          fail = { status = 500 } }
+        assert.equal(1, assert(tenant.client.bulk:resume(path, { canary = canary })).failed)
+        tenant.server:misbehave {}
+        assert.is_true(assert(assert(tenant.client.bulk:undo(path)):apply()).complete)
+        assert.equal("", direct_roles "u2")
+      end)
+    end
+
     it("and undo does so after a resume from which such a person is protected, too", function()
       local report = assert(tenant.client.bulk:resume(path, { protect = { "u2" } }))
       assert.equal("withheld", fates(report).u2)
@@ -119,6 +131,33 @@ describe("what a job has done", function()
       assert.is_true(report.complete)
       assert.equal("verified", fates(report).u2)
       assert.equal(0, #patches())
+    end)
+  end)
+
+  describe("is in doubt for everybody without an outcome after a kill", function()
+    before_each(function()
+      start { users = users(60) }
+      assert(planned(emails(60)):apply { should_stop = stop_after(1) })
+      tenant.forget_end(path)
+      tenant.server:change { user = "u40", add = { "AUDITOR" } }
+    end)
+
+    it("and undo reads them many at once", function()
+      tenant.server:misbehave { match = { path = "/u%d+/" }, latency = 0.05 }
+      local before = os.time()
+      assert.equal("u1 u40", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
+      -- One after another they would take 3 seconds.
+      assert.is_true(os.time() - before <= 2)
+    end)
+
+    it("and undo says so where one of them cannot be read", function()
+      tenant.server:misbehave { match = { path = "/u30/" }, fail = { status = 400 } }
+      refused("users.roles: HTTP 400", tenant.client.bulk:undo(path))
+    end)
+
+    it("and whoever has been deleted since is left out of the undo", function()
+      tenant.server:change { user = { "u30", "u40" }, delete = true }
+      assert.equal("u1", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
     end)
   end)
 
@@ -241,6 +280,13 @@ describe("what a job has done", function()
           u6 = "changed" }, fates(told))
       end
     end)
+  end)
+
+  it("is complete where a reason to stop comes when everybody is done", function()
+    start({ users = users(4) }, { max_in_flight = 1 })
+    local report = assert(planned(emails(4)):apply { should_stop = stop_after(4) })
+    assert.is_true(report.complete)
+    assert.is_nil(report.stopped)
   end)
 
   describe("is nothing at all", function()

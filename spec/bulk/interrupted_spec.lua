@@ -78,6 +78,7 @@ describe("a script that is interrupted", function()
     local before = assert(tenant.client.bulk:report(path))
     assert.is_true(before.pending > 0)
     assert.is_false(before.complete)
+    assert.truthy(before.stopped:find("interrupted!", 1, true), before.stopped)
     local done = {}
     for id, fate in pairs(tenant.fates(before)) do done[id] = fate == "changed" end
     tenant.server:misbehave {}

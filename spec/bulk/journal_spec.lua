@@ -80,6 +80,9 @@ describe("the journal of a bulk job", function()
       local made = plan { users = { "u2" }, add = { "AUDITOR" }, journal = folder .. "/" }
       assert.equal(folder .. "/", made.journal:sub(1, #folder + 1))
       assert.truthy(made.journal:find("/%d+T%d+Z%.jsonl$"))
+      -- Within a second, too.
+      assert.not_equal(made.journal,
+        plan { users = { "u3" }, add = { "AUDITOR" }, journal = folder .. "/" }.journal)
       assert(os.execute("rm -r " .. folder))
     end)
 

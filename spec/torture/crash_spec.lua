@@ -12,7 +12,7 @@ local tenant = require "spec.bulk.tenant"
 
 local SEED = tonumber(os.getenv "SEED" or os.time())
 local ROUNDS = math.max(1, math.floor(50 / tonumber(os.getenv "DIVISOR" or 1)))
-local PEOPLE, INVITED = 2000, 200
+local PEOPLE, MEMBERS, INVITED = 2000, 200, 200
 local KILLED = 128 + 9
 
 -- A job that ends by the child's own hand after STEPS steps, or tells how many there are.
@@ -49,8 +49,8 @@ describe("a job that is killed", function()
     print(("\n%d rounds, SEED=%d"):format(ROUNDS, SEED))
   end)
 
-  local function start(list)
-    server = sandbox.start { users = list, log = 100000 }
+  local function start(list, groups)
+    server = sandbox.start { users = list, groups = groups, log = 100000 }
     client = server:client()
     path, people = tenant.unused_path(".jsonl"), os.tmpname()
     local file = assert(io.open(people, "w"))
@@ -154,6 +154,48 @@ describe("a job that is killed", function()
     end
     print(("killed while planning: %d, before the first outcome: %d, in the middle: %d, at the "
       .. "end: %d"):format(unplanned, untouched, in_the_middle, finished))
+  end)
+
+  it("is resumed and undone where a change is several requests, too", function()
+    local list = tenant.users(MEMBERS)
+    for n = 1, MEMBERS, 3 do list[n].groups = { "Red" } end
+    start(list, { "Red", "Green", "Blue" })
+    local function memberships()
+      local all = {}
+      for _, user in ipairs(server:state().users) do
+        local names = {}
+        for n, group in ipairs(user.groups) do names[n] = group.name end
+        table.sort(names)
+        all[user.id] = table.concat(names, " ")
+      end
+      return all
+    end
+    local job = '{ add = { "Green", "Blue" }, remove = { "Red" }, max_removal_percent = 100 }'
+    local first, steps = memberships(), steps_of("groups", job)
+    local target = memberships()
+    for _, names in pairs(target) do assert.equal("Blue Green", names) end
+    local function undo(where)
+      assert.is_true(assert(assert(client.bulk:undo(path)):apply()).complete, where)
+      assert.same(first, memberships(), where)
+      assert(os.remove(path))
+    end
+    undo()
+    for round = 1, math.ceil(ROUNDS / 3) do
+      local at = next_random(steps)
+      local output, code = run_child("groups", job, at)
+      local where = ("round %d, step %d"):format(round, at)
+      assert.is_true(code == KILLED or code == 0, where .. ": " .. output)
+      if not settled() then
+        os.remove(path)
+      elseif round % 2 == 0 and client.bulk:undo(path) then
+        undo(where)
+      else
+        local report = assert(client.bulk:resume(path))
+        assert.is_true(report.complete, where .. ": " .. tostring(report))
+        assert.same(target, memberships(), where)
+        undo(where)
+      end
+    end
   end)
 
   it("never sends an invitation twice", function()

@@ -110,6 +110,9 @@ end
 -- What earlier runs did to a person.
 function Job:prior(person) return self.story.outcomes[person.n] or state.NOTHING end
 
+-- May they have done more than that?
+function Job:in_doubt(person) return journal.in_doubt(self.story, person.n) end
+
 -- Whether what is held is still what the plan saw (and earlier runs left): "before", "after" when
 -- it is what the plan wants, else "other".
 function Job:compare(person, held)
@@ -127,9 +130,10 @@ end
 -- was done before. Gives the fate, what was done in all, the error, and where more may have been
 -- done, why it cannot be read back.
 function Job:send(person, change, done)
-  local sent = change
+  local sent, err = change, nil
   for _ = 1, UNCLEAR_ROUNDS do
-    local ok, err, part = self.verb.send(self.client, person.user, sent)
+    local ok, part
+    ok, err, part = self.verb.send(self.client, person.user, sent)
     if ok then return sent == change and "changed" or "verified", person.change end
     done = part and state.both(done, part) or done
     if not err.ambiguous then return "failed", done, err end
@@ -141,9 +145,8 @@ function Job:send(person, change, done)
     done = state.made(held, person.change)
     sent = state.missing(held, state.target(person.change), person.change)
     if state.nothing(sent) then return "verified", person.change end
-    self.unclear_error = err
   end
-  return "failed", done, self.unclear_error
+  return "failed", done, err
 end
 
 -- Whether a person is read before anything is sent.
@@ -157,7 +160,7 @@ end
 -- is settled already.
 function Job:prepare(person)
   local prior = self:prior(person)
-  local in_doubt = journal.in_doubt(self.story, person.n)
+  local in_doubt = self:in_doubt(person)
   if self.is_protected and self.is_protected(person) then
     return nil, self:settle(person, "withheld", prior, guards.PROTECTED, in_doubt)
   end
@@ -232,7 +235,9 @@ function Job:canary(person)
   local before, err
   if effective then
     before, err = effective(client, person.user)
-    if not before then return self:fail(person, self:prior(person), err) end
+    if not before then
+      return self:fail(person, self:prior(person), err, self:in_doubt(person))
+    end
   end
   local fate
   fate, err = self:change(person)

@@ -372,7 +372,9 @@ function Making:run(tasks)
     client = client, tasks = tasks, verb = verb,
     holding_of = function(held) return self:holding_of(held) end,
   }
+  if self.job.begin then self.job.begin(tasks) end
   self:read_entries()
+  if self.job.failure then return nil, self.job.failure end
   self.is_protected, self.protected =
     self.search:protection { client.protect, self.job.protect or {} }
   self.concerned = self.catalogue:concerned()
@@ -406,7 +408,8 @@ function Making:run(tasks)
 end
 
 --- Makes a plan in a new journal, or in memory.
---- @param job table checked options; also undo_of (a path)
+--- @param job table checked options; of an undo also undo_of (a path), begin (is called with the
+---   tasks before the first entry is taken) and failure (why the entries ended too soon)
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)

@@ -30,17 +30,17 @@ local function lost_for_good(story)
   return "deleted since, and not given back: " .. state.words(lost, story.header)
 end
 
--- What the job did to a person. Whoever is in doubt is read: a state that is exactly the planned
--- one, or on the way to it where that takes several requests, is taken for the job's own work, any
--- other for what the journal knows of.
+-- What the job did to a person, or nil and an error. Whoever is in doubt is read: a state that is
+-- exactly the planned one, or on the way to it where that takes several requests, is taken for the
+-- job's own work, any other for what the journal knows of.
 local function done_to(client, verb, story, person)
+  local nobody = person.again or person.withheld or person.unknown or person.change.nothing
+  if nobody then return state.NOTHING end
   local known = story.outcomes[person.n] or state.NOTHING
   if verb.once or not journal.in_doubt(story, person.n) then return known end
   local held, err = verb.read(client, person.user, story.header.by_id)
-  if not held then
-    if err.status == 404 then return state.NOTHING end
-    error(err, 0)
-  end
+  if not held and err.status == 404 then return state.NOTHING end
+  if not held then return nil, err end
   if state.equal(held, state.target(person.change)) then return person.change end
   return verb.requests and state.on_the_way(held, person.change)
     and state.made(held, person.change) or known
@@ -57,7 +57,6 @@ function M.undo(client, story, book, verb, path, given)
   if not story.opened then
     return nil, journal.failure(path .. " was not applied, so there is nothing to undo")
   end
-  local next_person = journal.people(book, story.header)
   -- What is direct was proved, or assumed, when the job was planned.
   local job = {
     undo_of = path, note = story.header.note, on_unknown = "skip",
@@ -66,10 +65,18 @@ function M.undo(client, story, book, verb, path, given)
   for name, value in pairs(given) do job[name] = value end
   local lost = lost_for_good(story)
   if lost then job.note = job.note and job.note .. "; " .. lost or lost end
+  local next_done
+  job.begin = function(tasks)
+    next_done = tasks:map(journal.people(book, story.header), function(person)
+      return done_to(client, verb, story, person)
+    end)
+  end
   job.users = function()
-    for person in next_person do
-      local nobody = person.again or person.withheld or person.unknown or person.change.nothing
-      local done = nobody and state.NOTHING or done_to(client, verb, story, person)
+    for person, done, err in next_done do
+      if err then
+        job.failure = err
+        return nil
+      end
       local add, remove = ids_here(done.remove, story.here), ids_here(done.add, story.here)
       if add or remove then
         if #verb.sides == 0 then return { id = person.user }, person.line end

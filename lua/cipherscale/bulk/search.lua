@@ -2,7 +2,8 @@
 --
 -- Who that is in the tenant, and what they hold, as far as user pages tell: pages are read in
 -- parallel until everybody is found, and show most of what a plan must know. Who is left is read
--- one by one (making.lua). Runs inside client:run.
+-- one by one (making.lua). An e-mail is taken for one user's: that two have it is seen only where
+-- both are on pages that were read. Runs inside client:run.
 
 local core = require "cipherscale.core"
 

@@ -174,7 +174,7 @@ return {
   },
   account {
     name = "deactivate",
-    doc = "Suspends accounts; what they have is kept.",
+    doc = "Suspends accounts; what they have is kept. Undone, all are active, also the invited.",
     thing = "access", side = "remove", undo = "reactivate",
     holds = function(status) return status ~= "deactivated" and status ~= "inactive" end,
     send = function(client, id) return client.users:deactivate(id, PATIENT) end,
