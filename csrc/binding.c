@@ -337,6 +337,12 @@ static int resource_tostring(lua_State *L) {
     add_arguments(&text, row);
     luaL_addstring(&text, ")  ");
     luaL_addstring(&text, row->doc);
+    if (strcmp(row->name, "page") != 0) continue;
+    lua_pushfstring(L,
+                    "\n  %s:list(fields, options), :each(fields, options)  "
+                    "All of them, page by page.",
+                    row->resource); /* pages.lua */
+    luaL_addvalue(&text);
   }
   luaL_pushresult(&text);
   return 1;

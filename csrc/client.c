@@ -86,11 +86,16 @@ static bool push_next_name(lua_State *L, int members, const char *name) {
   return false;
 }
 
-/* Appends "client:run(…)", or the first line of what the member says of itself. */
+/* Appends "client:run(…)", "client.protect", or the first line of what the member says of
+   itself. */
 static void add_member(lua_State *L, luaL_Buffer *text, int members, const char *name) {
-  if (lua_getfield(L, members, name) == LUA_TFUNCTION) {
+  int type = lua_getfield(L, members, name), member = lua_gettop(L);
+  if (type == LUA_TFUNCTION) {
     lua_pushfstring(L, "\n  client:%s(…)", name);
+  } else if (luaL_getmetafield(L, -1, "__tostring") == LUA_TNIL) {
+    lua_pushfstring(L, "\n  client.%s", name);
   } else {
+    lua_settop(L, member);
     const char *line = luaL_tolstring(L, -1, NULL);
     lua_pushliteral(L, "\n  ");
     lua_pushlstring(L, line, strcspn(line, "\n"));

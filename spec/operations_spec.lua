@@ -153,6 +153,19 @@ describe("cipherscale.operations()", function()
     assert.same({}, shown)
   end)
 
+  it("is what a client and its resources show of themselves, a line each", function()
+    local client = cipherscale.new {
+      api_key = "none", base_url = "http://127.0.0.1:9", protect = { "u1" },
+    }
+    local text = tostring(client)
+    for _, line in ipairs { "client.base_url", "client.protect", "client:request(…)" } do
+      assert.truthy(text:find("\n  " .. line, 1, true), line)
+    end
+    assert.is_nil(text:find("table: 0x", 1, true))
+    assert.truthy(tostring(client.groups):find("\n  groups:list(fields, options), :each(", 1, true))
+    client:close()
+  end)
+
   it("is a copy: changing it changes nothing", function()
     local copy = cipherscale.operations()
     copy[1].method, copy[2] = "DELETE", nil
