@@ -4,9 +4,9 @@
 -- first let go. What is freed too early, or never, shows under the sanitizer.
 local busted = require "busted"
 
-if not pcall(collectgarbage, "incremental", 1, 1000, 6) then
+if not pcall(collectgarbage, "incremental", 1, 300, 6) then
   collectgarbage("setpause", 0)
-  collectgarbage("setstepmul", 1000)
+  collectgarbage("setstepmul", 300)
 end
 
 busted.subscribe({ "test", "end" }, function()
