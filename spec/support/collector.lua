@@ -4,9 +4,9 @@
 -- first let go. What is freed too early, or never, shows under the sanitizer.
 local busted = require "busted"
 
-if not pcall(collectgarbage, "incremental", 1, 300, 6) then
+if not pcall(collectgarbage, "incremental", 1, 150, 6) then
   collectgarbage("setpause", 0)
-  collectgarbage("setstepmul", 300)
+  collectgarbage("setstepmul", 150)
 end
 
 busted.subscribe({ "test", "end" }, function()
