@@ -265,7 +265,8 @@ int cs_binding_run(lua_State *L, struct cs_call *call, lua_CFunction prepare_cal
     cs_error_push_kind(L, CS_CANCELLED, call->row, "the task was cancelled");
     return lua_error(L);
   }
-  bool refused = client->read_only && call->row->repeat != CS_READ;
+  bool only_reads = call->row->repeat == CS_READ && request->repeat == CS_READ;
+  bool refused = client->read_only && !only_reads;
   if (!refused && in_task(L, client)) {
     keep_response(L, request, 1);
     client->parked = request;

@@ -311,17 +311,21 @@ describe("its class", function()
     assert.equal(1, (attempts("GET", "ONCE", busy)))
   end)
 
-  it("does not matter to read_only, which goes by the method", function()
+  it("opens nothing to read_only, and closes what is said to change something", function()
     serve(nil, { read_only = true })
-    for _, method in ipairs { "POST", "PUT", "PATCH", "DELETE" } do
-      local result, err = client:request { method = method, path = "/x", repeat_class = "READ" }
-      assert.is_nil(result)
-      assert.equal("refused", err.kind)
-      assert.equal("request", err.operation)
+    for class, methods in pairs { READ = { "POST", "PUT", "PATCH", "DELETE" },
+                                  REPEATABLE = { "GET", "PUT" }, ONCE = { "GET", "POST" } } do
+      for _, method in ipairs(methods) do
+        local result, err = client:request { method = method, path = "/x", repeat_class = class }
+        assert.is_nil(result)
+        assert.equal("refused", err.kind)
+        assert.equal("request", err.operation)
+      end
     end
     assert.equal(0, server:count())
-    assert(client:request { method = "GET", path = "/x", repeat_class = "ONCE" })
-    assert.equal(1, server:count())
+    assert(client:request { method = "GET", path = "/x" })
+    assert(client:request { method = "GET", path = "/x", repeat_class = "READ" })
+    assert.equal(2, server:count())
   end)
 end)
 
