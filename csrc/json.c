@@ -3,7 +3,6 @@
 #include "json.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +147,16 @@ static size_t sequence(const unsigned char *p, size_t left) {
   return n;
 }
 
+bool cs_json_is_utf8(const char *bytes, size_t n) {
+  const unsigned char *p = (const unsigned char *)bytes, *end = p + n;
+  while (p < end) {
+    size_t length = sequence(p, (size_t)(end - p));
+    if (length == 0) return false;
+    p += length;
+  }
+  return true;
+}
+
 static bool is_plain(unsigned char c) {
   return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
@@ -233,7 +242,7 @@ static void put_point(char *text) {
 
 void cs_json_write_number(double number, char text[32]) {
   if (floor(number) >= number && fabs(number) <= (double)exact_limit) {
-    (void)snprintf(text, 32, "%.0f", number); /* not 1e+15 */
+    (void)snprintf(text, 32, "%.0f", number + 0.0); /* not 1e+15, and not -0 */
     return;
   }
   for (int digits = 15; digits <= 17; digits++) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "json.h"
 #include "names.h"
 #include "url.h"
 
@@ -16,8 +17,17 @@ struct query {
 
 static const struct cs_field any_list = {.type = CS_LIST, .of = &any_list};
 
+/* As in bodies: other bytes would be read as something else, or not at all. */
+static void check_utf8(lua_State *L, const struct cs_place *place, const char *text,
+                       size_t n) {
+  if (!cs_json_is_utf8(text, n))
+    (void)cs_check_complain(L, place, "valid UTF-8", "other bytes");
+}
+
 static void put_pair(struct query *q, const struct cs_place *place, const char *name,
                      const char *text, size_t n) {
+  check_utf8(q->w->L, place, name, strlen(name));
+  check_utf8(q->w->L, place, text, n);
   cs_check_status(q->w->L, cs_check_call(place),
                   cs_url_append_query(q->w->out, q->first, name, text, n), "query");
   q->first = false;
@@ -101,6 +111,7 @@ static void put_elements(struct query *q, const struct cs_place *place, const ch
       (void)cs_check_complain(L, &element, "non-empty value without commas",
                               n == 0 ? "an empty string" : "one with a comma");
     }
+    check_utf8(L, &element, text, n);
     if (i == 1) {
       put_pair(q, place, name, text, n);
     } else {

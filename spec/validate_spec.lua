@@ -118,6 +118,7 @@ describe("validate = false", function()
       ["x: string expected, got one with a control character"] = "a\r\nb",
       ["x[2]: string, number or boolean expected, got table"] = { "a", {} },
       ["x: finite number expected, got -inf"] = -1 / 0,
+      ["x: valid UTF-8 expected, got other bytes"] = "\xFF",
     } do
       assert.equal("users.page: " .. expected, helper.message_of(users.page, users, { x = value }))
     end
@@ -141,7 +142,7 @@ describe("a value that no list describes", function()
     for _, case in ipairs {
       { "", '""' }, { 'a"b\\\n\0', [["a\"b\\\u000a\u0000"]] }, { "\u{E9}", '"\u{E9}"' },
       { true, "true" }, { false, "false" }, { null, "null" },
-      { 0, "0" }, { -7, "-7" }, { math.maxinteger, "9223372036854775807" },
+      { 0, "0" }, { -0.0, "0" }, { -7, "-7" }, { math.maxinteger, "9223372036854775807" },
       { math.mininteger, "-9223372036854775808" }, { 1.5, "1.5" }, { -0.1, "-0.1" },
       { 10 / 2, "5" }, { 2 ^ 53, "9007199254740992" }, { 1e15, "1000000000000000" },
       { 1e300, "1e+300" },
