@@ -77,7 +77,7 @@ local options = {
   { "app?", "string", "Added to the User-Agent: \"hr-sync/1.2\"." },
   { "read_only?", "boolean", "Refuses whatever changes something." },
   { "protect?", "string[]", "People, by id or e-mail, whom no bulk job changes." },
-  { "validate?", "boolean", "False passes bodies through unchecked.", needs = "validate" },
+  { "validate?", "boolean", "False lets bodies and queries pass unchecked.", needs = "validate" },
   { "on_event?", "fun(event: cipherscale.Event)", "Called with a record of each attempt." },
 }
 M.options = class("Options", "Options of `cipherscale.new`.", options)

@@ -27,7 +27,7 @@
 ---@field app? string Added to the User-Agent: "hr-sync/1.2".
 ---@field read_only? boolean Refuses whatever changes something.
 ---@field protect? string[] People, by id or e-mail, whom no bulk job changes.
----@field validate? boolean False passes bodies through unchecked.
+---@field validate? boolean False lets bodies and queries pass unchecked.
 ---@field on_event? fun(event: cipherscale.Event) Called with a record of each attempt.
 
 --- Options of one call, the last argument of each.
