@@ -650,7 +650,7 @@ function Roles:users(role_id, fields, options) end
 ---@param options? cipherscale.CallOptions Of this call.
 ---@return boolean? ok
 ---@return cipherscale.Error? err
-function Roles:take_from_user(role_id, user_id, options) end
+function Roles:remove_user(role_id, user_id, options) end
 
 --- Groups, their roles and members.
 ---@class cipherscale.Groups
