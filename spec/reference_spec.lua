@@ -174,6 +174,20 @@ describe("doc/api.md", function()
     end
   end)
 
+  it("says how much is written by hand for an operation", function()
+    local _, rows = read "csrc/endpoints.c":gsub("\n", "")
+    local _, fields = read "csrc/fields.c":gsub("\n", "")
+    local count = #cipherscale.operations()
+    local said = page:match("\n%d+ operations, [^\n]*\n[^\n]*\n[^\n]*\n")
+    for _, part in ipairs { ("%d operations"):format(count), ("(%d lines)"):format(rows),
+                            ("(%d lines)"):format(fields),
+                            ("%.1f lines an operation"):format((rows + fields) / count) } do
+      assert.truthy(assert(said, RERUN):find(part, 1, true), part .. RERUN)
+    end
+    local without = tonumber(said:match "(%d+%.%d) without")
+    assert.is_true(without > 4 and without < (rows + fields) / count)
+  end)
+
   it("says nothing of how the documentation was read", function()
     for _, part in ipairs { "success code", "renderer", "stored page", "operationId is not",
                             "seed" } do
