@@ -170,8 +170,8 @@ local function count_lines(path)
   local text = file:read "*a"
   file:close()
   local _, all = text:gsub("\n", "")
-  local _, code = ("\n" .. text:gsub("/%*.-%*/", "")):gsub("\n%s*%f[^%s%z]", "")
-  return all, code
+  local _, written = ("\n" .. text:gsub("/%*.-%*/", "")):gsub("\n%s*%f[^%s%z]", "")
+  return all, written
 end
 
 -- What one operation costs to write: only its row and its fields are written by hand.
@@ -181,8 +181,8 @@ local function add_size(out, model)
   local count = 0
   for _ in pairs(model.by_name) do count = count + 1 end
   out("%d operations, whose table `csrc/endpoints.c` (%d lines) and field lists `csrc/fields.c` "
-    .. "(%d lines)\nare what is written by hand for them, specs aside: %.1f lines an operation with "
-    .. "comments and blank\nlines, %.1f without.\n", count, rows, fields, (rows + fields) / count,
+    .. "(%d lines)\nare what is written by hand for them, specs aside: %.1f lines an operation "
+    .. "with comments and blank\nlines, %.1f without.\n", count, rows, fields, (rows + fields) / count,
     (row_code + field_code) / count)
 end
 
