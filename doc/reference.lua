@@ -180,10 +180,10 @@ local function add_size(out, model)
   local fields, field_code = count_lines "csrc/fields.c"
   local count = 0
   for _ in pairs(model.by_name) do count = count + 1 end
+  local per, without = (rows + fields) / count, (row_code + field_code) / count
   out("%d operations, whose table `csrc/endpoints.c` (%d lines) and field lists `csrc/fields.c` "
     .. "(%d lines)\nare what is written by hand for them, specs aside: %.1f lines an operation "
-    .. "with comments and blank\nlines, %.1f without.\n", count, rows, fields, (rows + fields) / count,
-    (row_code + field_code) / count)
+    .. "with comments and blank\nlines, %.1f without.\n", count, rows, fields, per, without)
 end
 
 --- The text of doc/api.md.

@@ -75,7 +75,8 @@ describe("decode", function()
       [ [[\ud800\ud800]] ] = "\u{FFFD}\u{FFFD}", [ [[\udc00\ud800]] ] = "\u{FFFD}\u{FFFD}",
       [ [[\ud83d\ud83d\ude00]] ] = "\u{FFFD}\u{1F600}", [ [[\ud800\n]] ] = "\u{FFFD}\n",
       [ [[\ud800\u0041]] ] = "\u{FFFD}A", [ [[\\ud800\ud800]] ] = "\\ud800\u{FFFD}",
-      [ [[\\\ud800\"]] ] = "\\\u{FFFD}\"", [ [[\ud7ff\ue000\udfff]] ] = "\u{D7FF}\u{E000}\u{FFFD}",
+      [ [[\\\ud800\"]] ] = "\\\u{FFFD}\"",
+      [ [[\ud7ff\ue000\udfff]] ] = "\u{D7FF}\u{E000}\u{FFFD}",
     } do
       assert.same({ text }, { assert(core.decode('["' .. escaped .. '"]'))[1] }, escaped)
     end
