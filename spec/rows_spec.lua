@@ -4,8 +4,7 @@
 -- rows_check_spec.lua.
 
 local cipherscale = require "cipherscale"
-local cjson = require "cjson"
-local document = require "spec.support.document"
+local contract = require "spec.support.contract"
 local helper = require "spec.support.helper"
 local start = require("spec.support.server").start
 
@@ -158,9 +157,9 @@ for _, row in ipairs(cipherscale.operations()) do
 
   describe(name, function()
     it("sends what the documentation says, and gives what the answer holds", function()
-      local schema, status = document.answer(row)
-      local sample = schema and document.sample(schema)
-      local value, err = call(row, { status = status, body = sample and cjson.encode(sample) },
+      local schema, status = contract.answer_schema(row)
+      local sample = schema and contract.example(schema, "all")
+      local value, err = call(row, { status = status, body = sample and contract.encode(sample) },
         arguments)
       assert.is_nil(err)
       assert.same(sample or true, value)

@@ -3,7 +3,7 @@
 -- table: what each operation does, and how it is refused.
 
 local cipherscale = require "cipherscale"
-local document = require "spec.support.document"
+local contract = require "spec.support.contract"
 local helper = require "spec.support.helper"
 local sandbox = require "cipherscale.sandbox"
 
@@ -415,7 +415,7 @@ describe("a read_only client", function()
   it("refuses a change of every kind that there is", function()
     for _, operation in ipairs(cipherscale.operations()) do
       local resource = reader[operation.resource]
-      local arguments = document.arguments(operation)
+      local arguments = contract.arguments(operation, "all")
       local _, err = resource[operation.name](resource, (table.unpack or unpack)(arguments))
       local refusal = err ~= nil and err.kind == "refused"
       assert.equal(operation.repeat_class ~= "READ", refusal, operation.name)
