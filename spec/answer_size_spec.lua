@@ -3,26 +3,14 @@
 -- `response = t` is filled with.
 
 local core = require "cipherscale.core"
-local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
-local server, client
+local serve = setting.start
+local client, server
 
-local function stop()
-  if not server then return end
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-  server = nil
-end
-
-after_each(stop)
-
-local function serve(answers, options)
-  stop()
-  server = start { answers = answers }
-  client = helper.client(server, options)
-end
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end)
 
 local function get(answer, options)
   serve({ answer }, options)

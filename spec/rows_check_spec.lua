@@ -6,21 +6,17 @@
 local cipherscale = require "cipherscale"
 local contract = require "spec.support.contract"
 local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
 local unpack = table.unpack or unpack
 
-local server, client
+local client, server
 
-before_each(function()
-  server = start { answers = { { body = "{}" } } }
-  client = helper.client(server)
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
 end)
 
-after_each(function()
-  client:close()
-  server:stop()
-end)
+before_each(function() setting.start { { body = "{}" } } end)
 
 -- The message that a call raises; nothing may have been sent.
 local function refusal(row, arguments, count)
@@ -212,8 +208,7 @@ describe("a body", function()
   end)
 
   it("passes as a list of any length through a client that does not check", function()
-    client:close()
-    client = helper.client(server, { validate = false })
+    setting.start({ { body = "{}" } }, { validate = false })
     local many, sent = {}, {}
     for i = 1, 101 do
       many[i], sent[i] = { email = "ada", more = i }, ('{"email":"ada","more":%d}'):format(i)

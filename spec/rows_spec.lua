@@ -5,8 +5,7 @@
 
 local cipherscale = require "cipherscale"
 local contract = require "spec.support.contract"
-local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
 local unpack = table.unpack or unpack
 
@@ -121,28 +120,19 @@ local CALLS = {
       .. '"allUsers":true,"allDevices":true,"allResources":true,"devices":["d1"]}' },
 }
 
-local server, client
+local serve = setting.start
+local client, server
 
-local function stop()
-  if client then client:close() end
-  if server then server:stop() end
-  client, server = nil, nil
-end
-
-local function serve(answers, options)
-  stop()
-  server = start { answers = answers }
-  client = helper.client(server, options)
-end
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end, { max_retries = 0 })
 
 -- Runs a call against a server that gives this answer.
 local function call(row, answer, arguments)
-  serve({ answer }, { max_retries = 0 })
+  serve { answer }
   local resource = client[row.resource]
   return resource[row.name](resource, unpack(arguments))
 end
-
-after_each(stop)
 
 -- The one request that came in.
 local function received()

@@ -2,19 +2,18 @@
 --
 -- What the sandbox's service answers: each operation, how strict it is, and every assumption.
 
-local sandbox = require "cipherscale.sandbox"
+local setting = require "spec.support.setting"
 local wire = require "spec.sandbox.wire"
 
+local start = setting.sandbox
 local JSON = "application/json"
 
 describe("the sandbox's service", function()
   local server, client
 
-  local function start(options)
-    if server then server:stop() end
-    server = sandbox.start(options)
-    client = server:client { max_retries = 0 }
-  end
+  setting.install(after_each, function(a_client, a_server)
+    client, server = a_client, a_server
+  end, { max_retries = 0 })
 
   local function role(type)
     for _, record in ipairs(server:state().roles) do
@@ -39,11 +38,6 @@ describe("the sandbox's service", function()
     assert.equal(status, got)
     assert.truthy(body:find(message, 1, true), body)
   end
-
-  after_each(function()
-    server:stop()
-    server = nil
-  end)
 
   describe("checks", function()
     before_each(function() start { users = { { id = "u" } }, groups = { { id = "g" } } } end)

@@ -1,37 +1,19 @@
 -- SPDX-License-Identifier: MIT
 -- What a call gives when the network or the server fails, and that the key is in none of it.
-local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
 local raw = require "spec.support.server"
+local setting = require "spec.support.setting"
 
-local servers, clients
+local serve = setting.serve
 
-local function serve(script)
-  local server = raw.start(script)
-  servers[#servers + 1] = server
-  return server
-end
+setting.install(after_each)
 
-local function connect(server, options)
-  local client = helper.client(server, options)
-  clients[#clients + 1] = client
-  return client
-end
+local function connect(server, options) return setting.connect(options, server) end
 
 local function always(answer, options)
-  local server = serve { answers = { answer } }
+  local server = serve { answer }
   return connect(server, options), server
 end
-
-before_each(function() servers, clients = {}, {} end)
-
-after_each(function()
-  for _, client in ipairs(clients) do
-    assert.equal(0, core.in_use(client))
-    client:close()
-  end
-  for _, server in ipairs(servers) do server:stop() end
-end)
 
 local REFUSED = { url = ("http://127.0.0.1:%d"):format(raw.refused_port()) }
 

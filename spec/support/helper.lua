@@ -29,6 +29,11 @@ function M.message_of(fn, ...)
   return (message:gsub("^[^\n]-:%d+: ", "", 1))
 end
 
+--- Fails where `part` is not in `text`.
+function M.contains(part, text)
+  if not text:find(part, 1, true) then error(("%q is not in %q"):format(part, text), 2) end
+end
+
 local function quote(text)
   return "'" .. text:gsub("'", [['\'']]) .. "'"
 end

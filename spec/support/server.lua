@@ -173,6 +173,16 @@ function Server:count()
   return self.core:count()
 end
 
+--- How often each path was asked for: { ["/tenants/roles"] = 2 }.
+---@return table<string, integer>
+function Server:paths()
+  local counts = {}
+  for _, request in ipairs(self:requests()) do
+    counts[request.path] = (counts[request.path] or 0) + 1
+  end
+  return counts
+end
+
 --- Forgets the requests so far; the script goes on where it was.
 function Server:clear_requests()
   self.core:clear()
@@ -224,6 +234,13 @@ function M.start(script)
   return setmetatable({
     core = core, port = port, url = ("http://127.0.0.1:%d"):format(port),
   }, Server)
+end
+
+--- An answer that asks to wait, with Retry-After as it is given; false for none.
+---@param retry_after string|false
+---@param status? integer 429
+function M.busy(retry_after, status)
+  return { status = status or 429, headers = { ["Retry-After"] = retry_after } }
 end
 
 --- A port of 127.0.0.1 on which every connection is refused, the same each time.

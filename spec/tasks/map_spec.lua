@@ -4,16 +4,13 @@ local cipherscale = require "cipherscale"
 local helper = require "spec.support.helper"
 local setting = require "spec.tasks.setting"
 
-local connect, start_answering, start = setting.connect, setting.start_answering, setting.start
+local ask, connect = setting.ask, setting.connect
+local start, start_answering = setting.start, setting.start_answering
 local client, server
 
-setting.install(before_each, after_each, function(a_client, a_server)
+setting.install(after_each, function(a_client, a_server)
   client, server = a_client, a_server
 end)
-
-local function ask(id)
-  return client.users:roles(tostring(id or "u1"))
-end
 
 describe("map", function()
   before_each(function() start_answering { max_in_flight = 4 } end)
@@ -83,7 +80,7 @@ describe("map", function()
   end)
 
   it("keeps max_in_flight calls under way, and takes few items ahead", function()
-    client = connect { max_in_flight = 8 }
+    start_answering { max_in_flight = 8 }
     local taken, given = 0, 0
     client:run(function(tasks)
       local function iterator()
