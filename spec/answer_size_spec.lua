@@ -3,6 +3,7 @@
 -- `response = t` is filled with.
 
 local core = require "cipherscale.core"
+local scratch = require "spec.support.scratch"
 local setting = require "spec.support.setting"
 
 local serve = setting.start
@@ -29,15 +30,11 @@ end
 
 local function each_coding(n, check)
   local body = object(n)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  file:write(body)
-  file:close()
+  local path = scratch.file(body)
   check({ body = body }, "plain")
   check({ body = body, chunked = true }, "chunked")
   check({ body = body, drip = { 400, 0 } }, "in pieces")
   check(gzip("cat " .. path), "compressed")
-  os.remove(path)
 end
 
 describe("max_response_bytes", function()

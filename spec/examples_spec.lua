@@ -32,7 +32,6 @@ describe("examples/grant.lua", function()
 
   after_each(function()
     server:stop()
-    here:remove()
   end)
 
   local function env()

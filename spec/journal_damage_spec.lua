@@ -7,17 +7,11 @@ local scratch = require "spec.support.scratch"
 
 local journal = core.journal
 
-local folder, path
+local path
 
-before_each(function()
-  folder = scratch.folder()
-  path = folder .. "/audit.jsonl"
-end)
+before_each(function() path = scratch.path ".jsonl" end)
 
-after_each(function()
-  collectgarbage()
-  scratch.remove(folder)
-end)
+after_each(function() collectgarbage() end)
 
 -- The bytes of a journal with these texts, and the position behind each line.
 local function journal_of(texts)

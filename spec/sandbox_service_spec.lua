@@ -2,6 +2,7 @@
 --
 -- What the sandbox's service answers: each operation, how strict it is, and every assumption.
 
+local scratch = require "spec.support.scratch"
 local setting = require "spec.support.setting"
 local wire = require "spec.sandbox.wire"
 
@@ -105,12 +106,8 @@ describe("the sandbox's service", function()
     end)
 
     it("the length of a body", function()
-      local file = os.tmpname()
-      local out = assert(io.open(file, "w"))
-      out:write((" "):rep(1024 * 1024 + 1))
-      out:close()
+      local file = scratch.file((" "):rep(1024 * 1024 + 1))
       problem(413, "too large", "PATCH", "/tenants/users/u/roles", "@" .. file)
-      os.remove(file)
     end)
 
     it("ids, decoded segment by segment", function()

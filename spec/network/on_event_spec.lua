@@ -3,6 +3,7 @@
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
+local scratch = require "spec.support.scratch"
 local raw = require "spec.support.server"
 local setting = require "spec.support.setting"
 
@@ -229,14 +230,13 @@ describe("on_event", function()
   end)
 
   it("is called by log_events with a line for each attempt", function()
-    local path = os.tmpname()
+    local path = scratch.path()
     local file = assert(io.open(path, "w"))
     start({ SOON, { drop = true }, { body = "[]" } }, { on_event = cipherscale.log_events(file) })
     client.users:roles("secret-id")
     file:close()
     local lines = {}
     for line in io.lines(path) do lines[#lines + 1] = line end
-    os.remove(path)
     assert.equal(3, #lines)
     assert.matches("^users%.roles GET /tenants/users/{id}/roles 429 attempt 1, ", lines[1])
     assert.matches("again in 0.0 s", lines[1], 1, true)

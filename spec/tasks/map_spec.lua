@@ -2,6 +2,7 @@
 -- map: results in order, many at once.
 local cipherscale = require "cipherscale"
 local helper = require "spec.support.helper"
+local scratch = require "spec.support.scratch"
 local setting = require "spec.tasks.setting"
 
 local ask, connect = setting.ask, setting.connect
@@ -51,17 +52,13 @@ describe("map", function()
   end)
 
   it("takes the rows of a CSV file", function()
-    local path = os.tmpname()
-    local file = assert(io.open(path, "w"))
-    file:write("email\na@example.com\nb@example.com\n")
-    file:close()
+    local path = scratch.file "email\na@example.com\nb@example.com\n"
     local emails = {}
     client:run(function(tasks)
       for row in tasks:map(assert(cipherscale.csv(path)), function() end) do
         emails[#emails + 1] = row.email
       end
     end)
-    os.remove(path)
     assert.same({ "a@example.com", "b@example.com" }, emails)
   end)
 
