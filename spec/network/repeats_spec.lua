@@ -90,12 +90,14 @@ describe("429", function()
 
   it("for longer than max_retry_wait is the error, and leaves nothing in doubt", function()
     for _, name in ipairs { "invite", "reactivate" } do
-      start({ SOON }, { max_retries = 1, max_retry_wait = 0.1 })
-      local _, err = client.users[name](client.users, "u1")
-      assert.equal(429, err.status)
-      assert.is_true(err.attempts > 2)
-      assert.equal(0.01, err.retry_after)
-      assert.is_nil(err.ambiguous)
+      helper.patiently(0.1, function(max_retry_wait)
+        start({ SOON }, { max_retries = 1, max_retry_wait = max_retry_wait })
+        local _, err = client.users[name](client.users, "u1")
+        assert.equal(429, err.status)
+        assert.equal(0.01, err.retry_after)
+        assert.is_nil(err.ambiguous)
+        return err.attempts > 2
+      end)
     end
   end)
 

@@ -34,6 +34,18 @@ function M.contains(part, text)
   if not text:find(part, 1, true) then error(("%q is not in %q"):format(part, text), 2) end
 end
 
+--- Calls `try(seconds)` with more and more seconds, until it gives true: for what happens within a
+--- time where the machine is not too busy.
+---@param seconds number the first try's
+---@param try fun(seconds: number): boolean
+function M.patiently(seconds, try)
+  for _ = 1, 8 do
+    if try(seconds) then return end
+    seconds = seconds * 2
+  end
+  error(("not even within %g seconds"):format(seconds / 2), 2)
+end
+
 local function quote(text)
   return "'" .. text:gsub("'", [['\'']]) .. "'"
 end

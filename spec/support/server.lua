@@ -60,6 +60,7 @@ local ANSWER_FIELDS = {
 }
 local ACTIONS = { "drop", "reset", "reset_before", "hang" }
 local BLOCK = 65536
+local PATIENCE = 20 -- seconds, for what comes at once where the machine is not busy
 
 local function check_fields(what, given, known)
   for name, value in pairs(given) do
@@ -197,18 +198,28 @@ end
 
 --- Blocks until n requests have arrived (since clear_requests).
 ---@param n integer
----@param seconds? number 5
+---@param seconds? number 20
 ---@return boolean arrived
 function Server:wait(n, seconds)
-  return self.core:wait(n, seconds or 5)
+  return self.core:wait(n, seconds or PATIENCE)
+end
+
+--- In a task: lets the others go on until n requests have arrived (since clear_requests).
+---@param n integer
+function Server:let_arrive(n)
+  local give_up = M.now() + PATIENCE
+  while self:count() < n do
+    if M.now() > give_up then error(("%d requests of %d arrived"):format(self:count(), n), 2) end
+    coroutine.yield()
+  end
 end
 
 --- Blocks until at most n connections are open.
 ---@param n integer
----@param seconds? number 5
+---@param seconds? number 20
 ---@return boolean reached
 function Server:wait_open(n, seconds)
-  return self.core:wait_open(n, seconds or 5)
+  return self.core:wait_open(n, seconds or PATIENCE)
 end
 
 --- Closes everything; requests() still answers. Idempotent, also done by the collector.

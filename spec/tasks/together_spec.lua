@@ -37,7 +37,7 @@ describe("a task that yields by itself", function()
         ask()
         answered = true
       end)
-      local give_up = raw.now() + 2
+      local give_up = raw.now() + 20
       while not answered do
         turns = turns + 1
         if raw.now() > give_up then error "starved" end
