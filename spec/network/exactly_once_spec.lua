@@ -195,6 +195,28 @@ describe("a kept connection that was closed while nobody used it", function()
   end)
 end)
 
+describe("one kept connection after the other that dies", function()
+  -- libcurl, which counts over the life of a handle, would give up at the sixth.
+  it("makes reads go again at once, and leaves invitations in doubt, however many", function()
+    local events = {}
+    start({ answers = { { body = "[]" } }, per_connection = { drop_after = 1 } }, {
+      max_in_flight = 1,
+      on_event = function(event) events[#events + 1] = event end,
+    })
+    for _ = 1, 20 do
+      assert.same({}, client.users:roles "u1")
+      assert.same({}, client.users:roles "u1")
+      local _, err = client.users:invite "u1"
+      assert.equal("the server closed the connection without an answer", err.message)
+      assert.is_true(err.ambiguous)
+    end
+    for _, event in ipairs(events) do
+      if event.next == "again" then assert.equal(0, event.delay) end
+    end
+    assert.equal(20, server:paths()[invite_path "u1"])
+  end)
+end)
+
 describe("more dead connections than attempts", function()
   it("do not make a read fail while the server is well", function()
     helper.patiently(0.05, function(delay)
