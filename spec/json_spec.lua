@@ -87,9 +87,10 @@ describe("decode", function()
   end)
 
   it("takes them for nothing else where the rest is damaged", function()
-    for _, text in ipairs { [[{"a":"\ud800]], [[{"a":"\ud800"]], [[["\ud8"]], [[["\ud8]], [[["\ud80]],
-                            [[["\ud800\u]], [[["\ud800\udc]], [[["\ud800\]], [["\]], [[\ud800]],
-                            [=[["\ud800","\x"]]=] } do
+    for _, text in ipairs {
+      [[{"a":"\ud800]], [[{"a":"\ud800"]], [[["\ud8"]], [[["\ud8]], [[["\ud80]], [[["\ud800\u]],
+      [[["\ud800\udc]], [[["\ud800\]], [["\]], [[\ud800]], [=[["\ud800","\x"]]=],
+    } do
       local value, message = core.decode(text)
       assert.is_nil(value, text)
       assert.equal("string", type(message))
