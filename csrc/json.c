@@ -119,6 +119,7 @@ static const char *find_half(const char *p, const char *end) {
 /* The text below the top, mended, in the place of the top: U+FFFD for each half pair, which
    some services send where they cut a text; false when there are none. */
 static bool mend(lua_State *L) {
+  static const char mark[6] = {'\\', 'u', 'f', 'f', 'f', 'd'};
   size_t n;
   const char *text = lua_tolstring(L, -2, &n);
   const char *half = find_half(text, text + n);
@@ -127,7 +128,7 @@ static bool mend(lua_State *L) {
   char *copy = luaL_buffinitsize(L, &buffer, n);
   memcpy(copy, text, n);
   for (; half; half = find_half(half + 6, text + n))
-    memcpy(copy + (half - text), "\\ufffd", 6);
+    memcpy(copy + (half - text), mark, sizeof mark);
   luaL_pushresultsize(&buffer, n);
   lua_replace(L, -2);
   return true;
