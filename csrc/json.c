@@ -116,8 +116,8 @@ static const char *find_half(const char *p, const char *end) {
   return NULL;
 }
 
-/* The text below the top, mended, in the place of the top: U+FFFD for each half pair, which
-   some services send where they cut a text; false when there are none. */
+/* The text below the top, mended, in the place of the top: U+FFFD for each half pair,
+   which some services send where they cut a text; false when there are none. */
 static bool mend(lua_State *L) {
   static const char mark[6] = {'\\', 'u', 'f', 'f', 'f', 'd'};
   size_t n;

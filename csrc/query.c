@@ -95,8 +95,8 @@ static void put_literal(struct query *q, const struct cs_place *place, const cha
                   "query");
 }
 
-/* "a,b": the commas are the list's own, so no element can have one, unless the client does
-   not check. */
+/* "a,b": the commas are the list's own, so no element can have one, unless the client
+   does not check. */
 static void put_elements(struct query *q, const struct cs_place *place, const char *name,
                          int index) {
   lua_State *L = q->w->L;
