@@ -82,28 +82,6 @@ function M.object(map)
   return { json = "{" .. M.fields(list) .. "}" }
 end
 
--- The same interface as core.journal's, for jobs without a file.
-local Memory = {}
-Memory.__index = Memory
-
-function Memory:append(text)
-  local n = #self + 1
-  self[n] = '{"record":' .. n .. "," .. text .. "}"
-  return n
-end
-
-function Memory:records(first)
-  local n = (first or 1) - 1
-  return function()
-    n = n + 1
-    if self[n] then return self[n], n end
-    return nil
-  end
-end
-
-function Memory:flush() return self ~= nil end
-Memory.sync, Memory.close = Memory.flush, Memory.flush
-
 -- ---- Reading ----
 
 -- Raises what is caught in story(): the check of a record tells of damage, not of its meaning.
@@ -135,48 +113,19 @@ local function change_of(header, text)
   return change
 end
 
--- Where the kind of a record can begin at the earliest.
-local PLAN_FROM = #'{"record":1,"kind":' + 1
-
--- The end of what a record says: before its check, which a file has.
-local function body_end(line)
-  return sub(line, -2) == '"}' and #line - #',"check":"00000000"}' or #line - 1
-end
-
---- The person of a plan record: { n =, line =, user =, email =, change =, withheld =, unknown =,
---- again =, cells = }, or nil when it is another record. Most lines need no JSON decoder.
-function M.person(header, line)
-  local n, place, at = match(line, '"plan","person":(%d+),"line":(%d+),()', PLAN_FROM)
-  if not n then return nil end
-  local before = find(line, '"before":[', at, true)
-  local user, email, rest
-  if sub(line, at, at + 7) == '"user":"' then
-    local close = find(line, '"', at + 8, true)
-    user, rest = sub(line, at + 8, close - 1), close + 2
-    if rest ~= before then email, rest = match(line, '^"email":"([^"\\]*)",()', rest) end
-    if find(user, "\\", 1, true) then rest = nil end
-  end
-  local person = {
-    n = tonumber(n), line = tonumber(place), user = user, email = email,
-    change = change_of(header, sub(line, before, body_end(line))),
-  }
-  if rest ~= before then
-    local fields = read_json("{" .. sub(line, at, before - 2) .. "}")
-    person.user, person.email, person.cells = fields.user, fields.email, fields.cells
-    person.withheld, person.unknown, person.again = fields.withheld, fields.unknown, fields.again
-  end
-  return person
-end
-
 --- Are two headers of one plan?
 function M.same(a, b) return a.at == b.at and a.verb == b.verb and a.asked == b.asked end
 
---- Iterates over the people of a plan, in the order of its entries.
+--- Iterates over the people of a plan, in the order of its entries: { n =, line =, user =, email =,
+--- change =, withheld =, unknown =, again =, cells = }.
 function M.people(book, header)
-  local next_line = book:records(2)
+  local next_person = book:people()
   return function()
-    local line = next_line()
-    return line and M.person(header, line)
+    local n, line, user, email, change, other = next_person()
+    if not n then return nil end
+    local person = other and read_json("{" .. other .. "}") or { user = user, email = email }
+    person.n, person.line, person.change = n, line, change_of(header, change)
+    return person
   end
 end
 
@@ -246,7 +195,7 @@ end
 
 --- The same, raising what cannot be read.
 function M.read_story(book, path)
-  local next_line = book:records()
+  local next_line = book:records(1, "plan")
   local header, problem = read_header(next_line(), path)
   if not header then return nil, problem end
   local story = { header = header, outcomes = {}, sending = {}, alike = {} }
@@ -321,7 +270,7 @@ end
 
 --- A new journal, or one in memory when there is no path.
 function M.create(path)
-  if not path then return setmetatable({}, Memory) end
+  if not path then return core.journal.memory() end
   local book, err = core.journal.create(path)
   if book then return book end
   if err.code == "exists" then

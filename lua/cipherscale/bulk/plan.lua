@@ -42,6 +42,7 @@ function M.new(client, verb, story, book, path)
     client = client, verb = verb, header = story.header, planned = planned,
     book = not path and book or nil,
   }, Plan)
+  if planned.total == planned.to_change + planned.unchanged then return plan end
   for person in journal.people(book, story.header) do
     local list = person.withheld and plan.withheld or person.unknown and plan.unknown
     if list then list[#list + 1] = row_of(person) end
