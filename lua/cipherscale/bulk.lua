@@ -28,6 +28,8 @@ local function with_operation(name, ...)
   return ...
 end
 
+-- A case is what all else works on: client, verb, journal (`book`, and its `path` where it has
+-- one) and what the journal tells (`story`).
 local function make(client, verb, job)
   local book, path = making.make(client, verb, job)
   if not book then return nil, path end
@@ -37,7 +39,7 @@ local function make(client, verb, job)
     if path then os.remove(path) end
     return nil, journal.failure(problem)
   end
-  local made = plan.new(client, verb, story, book, path)
+  local made = plan.new { client = client, verb = verb, story = story, book = book, path = path }
   if path then
     local ok, err = book:close()
     if not ok then return nil, err end
@@ -45,89 +47,71 @@ local function make(client, verb, job)
   return made
 end
 
--- The story of a journal that fits the client, with its verb; the journal stays open.
+-- The case of a journal that fits the client; the journal stays open.
 local function open(client, path, how)
   local book, err = how(path)
   if not book then return nil, err end
   local story, problem = journal.story(book, path)
-  if story and not story.planned then
-    story, problem = nil, path .. " holds a plan that was not finished; delete it and plan again"
-  end
-  if story and client and story.header.base_url ~= client.base_url then
-    problem = ("%s belongs to %s, not to %s"):format(path, story.header.base_url, client.base_url)
-    story = nil
-  end
   local verb = story and by_name[story.header.verb]
-  if verb and client then
+  if story and not story.planned then
+    problem = path .. " holds a plan that was not finished; delete it and plan again"
+  elseif story and not verb then
+    problem = ("%s: unknown verb"):format(path)
+  elseif story and client and story.header.base_url ~= client.base_url then
+    problem = ("%s belongs to %s, not to %s"):format(path, story.header.base_url, client.base_url)
+  elseif story and client then
     local known
     known, err = verb.list(client)
-    if not known then
-      book:close()
-      return nil, err
+    if known then
+      story.here = state.of(known)
+      problem = journal.stranger(story, path)
     end
-    story.here = state.of(known)
-    problem = journal.stranger(story, story.here, path)
   end
-  if not verb or problem then
-    book:close()
-    return nil, journal.failure(problem or ("%s: unknown verb"):format(path))
+  if problem then err = journal.failure(problem) end
+  if not err then
+    return { client = client, verb = verb, story = story, book = book, path = path }
   end
-  return book, story, verb
+  book:close()
+  return nil, err
 end
 
--- The methods that take a journal: name → { arguments for people, what it does, function }.
+-- The methods that take a journal: how it is opened, and what is done with the case.
 local of_journal = {
   {
     name = "load", doc = "the plan that somebody else has made",
-    run = function(client, path)
-      local book, story, verb = open(client, path, journal.read)
-      if not book then return nil, story end
-      local made = plan.new(client, verb, story, book, path)
-      book:close()
-      return made
-    end,
+    open = journal.read, run = plan.new,
   },
   {
     name = "resume", doc = "goes on with a job that was stopped or killed; gives its report",
-    options = options.apply,
-    run = function(client, path, given)
-      local book, story, verb = open(client, path, journal.open)
-      if not book then return nil, story end
-      return apply.resume(client, verb, story, book, path, given)
-    end,
+    open = journal.open, options = options.apply, run = apply.resume, closes = true,
   },
   {
-    name = "undo", doc = "a plan that takes back what a job has changed", options = options.undo,
-    run = function(client, path, given)
-      local book, story, verb = open(client, path, journal.at_rest)
-      if not book then return nil, story end
-      local job, err = reverse.undo(client, story, book, verb, path, given)
-      local made
-      if job then made, err = make(client, by_name[verb.undo], job) end
-      book:close()
-      return made, err
+    name = "undo", doc = "a plan that takes back what a job has changed",
+    open = journal.at_rest, options = options.undo,
+    run = function(case, given)
+      local job, err = reverse.undo(case, given)
+      if not job then return nil, err end
+      return make(case.client, by_name[case.verb.undo], job)
     end,
   },
   {
     name = "verify", doc = "reads everybody back; the list of those who are not as planned",
-    run = function(client, path)
-      local book, story, verb = open(client, path, journal.read)
-      if not book then return nil, story end
-      local differences, err = verify(client, verb, story, book, path)
-      book:close()
-      return differences, err
-    end,
+    open = journal.read, run = verify,
   },
   {
     name = "report", doc = "what became of everybody so far; needs no connection",
-    run = function(_, path)
-      local book, story = open(nil, path, journal.read)
-      if not book then return nil, story end
-      book:close()
-      return report.new(story, nil, path)
-    end,
+    open = journal.read, run = report.new, offline = true,
   },
 }
+
+local function run(client, row, path, given)
+  local case, err = open(not row.offline and client or nil, path, row.open)
+  if not case then return nil, err end
+  local value
+  value, err = row.run(case, given)
+  if not row.closes then case.book:close() end
+  return value, err
+end
 
 local Bulk = { __name = "cipherscale.bulk" }
 
@@ -173,7 +157,7 @@ function M.new(client)
       end
       local problem = given ~= nil and options.problem(given, row.options or {})
       if problem then error(("bulk.%s: %s"):format(row.name, problem), 2) end
-      return with_operation(row.name, row.run(client, path, given or {}))
+      return with_operation(row.name, run(client, row, path, given or {}))
     end
   end
   return setmetatable(bulk, Bulk)

@@ -113,9 +113,6 @@ local function change_of(header, text)
   return change
 end
 
---- Are two headers of one plan?
-function M.same(a, b) return a.at == b.at and a.verb == b.verb and a.asked == b.asked end
-
 --- Iterates over the people of a plan, in the order of its entries: { n =, line =, user =, email =,
 --- change =, withheld =, unknown =, again =, cells = }.
 function M.people(book, header)
@@ -136,12 +133,17 @@ local function read_header(line, path)
     return nil, ("%s was written by a newer version (%s, format %d); this one reads format %d")
       :format(path, header.version, header.format, M.FORMAT)
   end
-  header.by_id, header.changes = {}, {}
+  header.by_id, header.changes, header.line = {}, {}, line
   for n, thing in ipairs(header.things) do
     thing.order = n
     header.by_id[thing.id] = thing
   end
   return header
+end
+
+--- Is a header the one of this journal?
+function M.begins_with(book, header)
+  return book:records()() == header.line
 end
 
 -- Outcomes that are alike share one table.
@@ -217,10 +219,10 @@ end
 
 --- A sentence when nothing that a journal names is in a tenant, else nil. Some of it may have been
 --- deleted since.
---- @param here table what the tenant has, by id
-function M.stranger(story, here, path)
+--- @param story table with `here`: what the tenant has, by id
+function M.stranger(story, path)
   for _, thing in ipairs(story.header.things) do
-    if here[thing.id] then return nil end
+    if story.here[thing.id] then return nil end
   end
   local first = story.header.things[1]
   return first and ("%s belongs to another tenant, or what it names has been deleted: '%s' (%s) is "

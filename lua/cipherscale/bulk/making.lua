@@ -39,11 +39,10 @@ local function unresolved(problems)
     if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
     return a.message < b.message
   end)
-  local lines = { text.count(#problems, "entry is", "entries are") .. " not understood" }
-  for n = 1, math.min(#problems, SHOWN_PROBLEMS) do
-    lines[#lines + 1] = "  " .. text.clean(problems[n].message)
-  end
-  lines[#lines + 1] = text.more(SHOWN_PROBLEMS, #problems)
+  local lines, heading = {}, text.count(#problems, "entry is", "entries are") .. " not understood"
+  local rows = {}
+  for n = 1, math.min(#problems, SHOWN_PROBLEMS) do rows[n] = { text.clean(problems[n].message) } end
+  text.list(lines, heading, rows, #problems)
   return core.error {
     kind = "unresolved", message = table.concat(lines, "\n"), unresolved = problems,
   }
@@ -278,7 +277,7 @@ function Making:asked_text()
     only = ask
   end
   -- An undo may find nothing to take back, and an iterator nobody.
-  return asks_nothing(only) and "nothing" or text.ask(only)
+  return asks_nothing(only) and "nothing" or text.change(only)
 end
 
 function Making:record_unknown(person)

@@ -42,15 +42,16 @@ local function done_to(client, verb, story, person)
   if not held and err.status == 404 then return state.NOTHING end
   if not held then return nil, err end
   if state.equal(held, state.target(person.change)) then return person.change end
-  return verb.requests and state.on_the_way(held, person.change)
-    and state.made(held, person.change) or known
+  if not (verb.requests and state.on_the_way(held, person.change)) then return known end
+  return (state.split(held, person.change))
 end
 
 --- The job that takes back what a journal says was done.
---- @param story table with `here`: what the tenant has, by id
+--- @param case table whose story has `here`: what the tenant has, by id
 --- @return table|nil job
 --- @return table|nil err
-function M.undo(client, story, book, verb, path, given)
+function M.undo(case, given)
+  local client, story, verb, path = case.client, case.story, case.verb, case.path
   if not verb.undo then
     return nil, journal.failure(("%s: '%s' cannot be undone"):format(path, verb.name))
   end
@@ -67,7 +68,7 @@ function M.undo(client, story, book, verb, path, given)
   if lost then job.note = job.note and job.note .. "; " .. lost or lost end
   local next_done
   job.begin = function(tasks)
-    next_done = tasks:map(journal.people(book, story.header), function(person)
+    next_done = tasks:map(journal.people(case.book, story.header), function(person)
       return done_to(client, verb, story, person)
     end)
   end

@@ -7,7 +7,6 @@
 -- means that this table lacks a column.
 
 local core = require "cipherscale.core"
-local state = require "cipherscale.bulk.state"
 
 -- For a job that may last for hours: the longest Retry-After to wait for, and no end to a call
 -- that waits its turn.
@@ -23,6 +22,12 @@ local function held_among(things, concerned)
     if id and concerned[id] then held[id] = true end
   end
   return held
+end
+
+local function ids_of(things)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = thing.id end
+  return list
 end
 
 local function listed(value) return type(value) == "table" and value or nil end
@@ -125,7 +130,7 @@ return {
     send = function(client, id, change)
       local body = change.body
       if not body then
-        body = { addedRoles = state.ids(change.add), removedRoles = state.ids(change.remove) }
+        body = { addedRoles = ids_of(change.add), removedRoles = ids_of(change.remove) }
         change.body = body -- many people share a change
       end
       return client.users:update_roles(id, body, PATIENT)

@@ -51,10 +51,11 @@ local function difference(things, person, held)
   }
 end
 
---- @param story table of the journal `book`
+--- @param case table with an open journal
 --- @return table|nil list of { user =, email =, line =, missing = {…}, extra = {…}, reason = }
 --- @return table|nil err
-return function(client, verb, story, book, path)
+return function(case)
+  local client, verb, story, book, path = case.client, case.verb, case.story, case.book, case.path
   if verb.once then
     return nil, journal.failure(("%s: '%s' cannot be verified: nothing of it can be read back")
       :format(path, verb.name))
