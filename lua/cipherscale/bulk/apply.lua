@@ -86,19 +86,6 @@ function Job:next_person()
   return not self.report.stopped and person or nil
 end
 
--- One of many: tells those who are held back that it has ended.
-function Job:change_beside(person)
-  self.under_way = self.under_way + 1
-  local _, err = self:change(person)
-  if err then self:stop("%s", tostring(err)) end
-  self.under_way = self.under_way - 1
-  local signal = self.signal
-  if signal then
-    self.signal = false
-    self.tasks.scheduler:wake_waiters(signal)
-  end
-end
-
 -- The first change is made alone, also without a canary: a client that may not send at all shows
 -- it there.
 function Job:run(tasks)
@@ -114,7 +101,18 @@ function Job:run(tasks)
     if err then return nil, err end
   until fate == "changed" or fate == "verified" or fate and not self.with_canary
   local function next_person() return self:next_person() end
-  for _ in tasks:map(next_person, function(person) self:change_beside(person) end) do end
+  local function change(person)
+    self.under_way = self.under_way + 1
+    local _, problem = self:change(person)
+    if problem then self:stop("%s", tostring(problem)) end
+    self.under_way = self.under_way - 1
+    local signal = self.signal
+    if signal then -- others are held back
+      self.signal = false
+      tasks.scheduler:wake_waiters(signal)
+    end
+  end
+  for _ in tasks:map(next_person, change) do end
   if self.closed and not self.any_sent then return nil, self.closed end
   return true
 end

@@ -120,8 +120,12 @@ function M.people(book, header)
   return function()
     local n, line, user, email, change, other = next_person()
     if not n then return nil end
-    local person = other and read_json("{" .. other .. "}") or { user = user, email = email }
-    person.n, person.line, person.change = n, line, change_of(header, change)
+    change = change_of(header, change)
+    if not other then
+      return { n = n, line = line, user = user, email = email, change = change }
+    end
+    local person = read_json("{" .. other .. "}")
+    person.n, person.line, person.change = n, line, change
     return person
   end
 end
