@@ -5,7 +5,6 @@
 -- the journal can be resumed. Resuming is the same, except that nobody is believed to be as the
 -- plan saw them. What is done for one person is job.lua.
 
-local admins_of = require "cipherscale.bulk.admins"
 local core = require "cipherscale.core"
 local guards = require "cipherscale.bulk.guards"
 local Job = require "cipherscale.bulk.job"
@@ -197,7 +196,7 @@ end
 local function facts_of(case)
   local planned, lost = case.story.planned, 0
   if (planned.admins_lost or 0) == 0 then return planned end
-  local admins, count = admins_of(case.client)
+  local admins, count = guards.admins(case.client)
   if not admins then return nil, count end
   for person in open_people(case) do
     if admins[person.user] and case.verb.takes_admin(person.change, guards.is_admin) then
