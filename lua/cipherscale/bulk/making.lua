@@ -181,7 +181,7 @@ end
 -- Who administrates the tenant, where the job could change that: ids as keys.
 function Making:read_admins()
   local takes = self.verb.takes_admin
-  if not takes or not takes({ remove = self.catalogue:removable() }, guards.is_admin) then
+  if not takes or not takes({ remove = self.removable }, guards.is_admin) then
     return true
   end
   local admins, count, reads = guards.admins(self.client)
@@ -322,7 +322,7 @@ function Making:read_wishes(tasks)
   if job.begin then job.begin(tasks) end
   self:read_entries()
   self.is_protected, self.protected = self.search:protection { self.client.protect, job.protect }
-  self.concerned = self.catalogue:concerned()
+  self.concerned, self.removable = self.catalogue:concerned()
   self.search.concerned = self.concerned
   return not job.failure, job.failure
 end
