@@ -126,11 +126,10 @@ end
 -- The last record of a run. After an error nobody knows what became of what was under way.
 function Job:close(clean, nothing_sent)
   local outcome = self.report
-  self:write(journal.fields {
-    "kind", "end", "at", os.time(), "clean", clean, "nothing_sent", nothing_sent or nil,
-    "stopped", outcome.stopped, "resume_at", outcome.resume_at, "elapsed", outcome.elapsed,
-    "rate", learned_rate(self.client), n = 16,
-  })
+  self:write(journal.record("end", {
+    at = os.time(), clean = clean, nothing_sent = nothing_sent or nil, stopped = outcome.stopped,
+    resume_at = outcome.resume_at, elapsed = outcome.elapsed, rate = learned_rate(self.client),
+  }))
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
 end
@@ -166,10 +165,9 @@ local function run(case, given, limits, outcome)
   job.progress = given.on_progress and progress.new(given.on_progress, case.client, outcome)
     or false
   local function work()
-    local opened = job:write(journal.fields {
-      "kind", "open", "at", os.time(), "pid", core.journal.pid(),
-      "limits", journal.object(limits), n = 8,
-    })
+    local opened = job:write(journal.record("open", {
+      at = os.time(), pid = core.journal.pid(), limits = limits,
+    }))
     if not opened or not job:keep(job.book:sync()) then
       return nil, journal.failure(outcome.stopped)
     end

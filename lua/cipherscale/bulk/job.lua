@@ -67,8 +67,8 @@ local function error_of(err, unclear)
     words = ("%s; and it cannot be read back: %s"):format(words, tostring(unclear))
   end
   return words, "," .. journal.fields {
-    "unclear", unclear and true or nil, "error", words, "status", record.status,
-    "code", record.code, "attempts", record.attempts, "request_id", record.request_id, n = 12,
+    error = words, unclear = unclear and true or nil, status = record.status, code = record.code,
+    attempts = record.attempts, request_id = record.request_id,
   }
 end
 

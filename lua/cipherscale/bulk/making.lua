@@ -48,11 +48,7 @@ end
 
 -- Notes a person in a journal: of the entries, or of the plan.
 local function append(book, person, change)
-  local ok, err = book:append('"kind":"plan",' .. journal.fields {
-    "person", person.number, "line", person.line, "user", person.id, "email", person.email,
-    "withheld", person.withheld, "unknown", person.unknown, "again", person.again,
-    "cells", person.cells and journal.strings(person.cells), n = 16,
-  } .. "," .. change)
+  local ok, err = book:append(journal.person(person, change))
   if not ok then error(err, 0) end
 end
 
@@ -197,10 +193,10 @@ function Making:read_holders()
     if lost and self.verb.holders and not self.facts.undo then
       local holders, reads = self.verb.holders(self.client, thing)
       self.reads = self.reads + (holders and reads or 1)
-      table.insert(self.facts.losses, journal.object {
+      table.insert(self.facts.losses, {
         label = thing.label, lost = lost, holders = holders or 0,
         unknown = not holders and tostring(reads) or nil,
-      }.json)
+      })
     end
   end
 end
@@ -244,23 +240,21 @@ function Making:asked_text()
 end
 
 function Making:record_header()
-  local list = {}
-  for n, thing in ipairs(self.catalogue:in_order(self.concerned)) do
-    list[n] = "{" .. journal.fields {
-      "id", thing.id, "name", thing.name, "type", thing.type, "label", thing.label,
-      "gives", thing.gives and journal.strings(thing.gives), n = 10,
-    } .. "}"
+  local list = self.catalogue:in_order(self.concerned)
+  for n, thing in ipairs(list) do
+    list[n] = {
+      id = thing.id, name = thing.name, type = thing.type, label = thing.label, gives = thing.gives,
+    }
   end
   local job, limits = self.job, options.limits(self.job)
   limits.protect = self.protected
-  return self.book:append(journal.fields {
-    "kind", "header", "format", journal.FORMAT, "version", core.version, "verb", self.verb.name,
-    "at", os.time(), "base_url", self.client.base_url, "asked", self:asked_text(),
-    "by", os.getenv("USER") or os.getenv("LOGNAME"), "note", job.note,
-    "undo_of", job.undo_of, "word", self.word, "direct_roles", job.direct_roles,
-    "things", list, "columns", self.columns and journal.strings(self.columns),
-    "limits", journal.object(limits), n = 30,
-  })
+  return self.book:append(journal.record("header", {
+    format = journal.FORMAT, version = core.version, at = os.time(), verb = self.verb.name,
+    base_url = self.client.base_url, by = os.getenv("USER") or os.getenv("LOGNAME"),
+    asked = self:asked_text(), note = job.note, undo_of = job.undo_of,
+    direct_roles = job.direct_roles, word = self.word, columns = self.columns,
+    things = list, limits = limits,
+  }))
 end
 
 function Making:record(person)
@@ -293,18 +287,14 @@ end
 
 -- `seconds_each` is what a request takes, the others that are under way with it counted in.
 function Making:record_planned(seconds_each)
-  local facts, pace = self.facts, core.pace(self.client)
+  local planned, pace = self.facts, core.pace(self.client)
   local canary = self.to_change > 0 and not self.verb.once and (self.verb.effective and 3 or 1) or 0
-  return self.book:append(journal.fields {
-    "kind", "planned", "total", self.to_change + self.unchanged + self.withheld + self.unknown,
-    "to_change", self.to_change, "unchanged", self.unchanged,
-    "requests", self.requests + canary, "reads", self.reads,
-    "seconds", math.max((self.requests + canary) * seconds_each,
-      pace and self.requests / pace or 0), "at", self.at,
-    "admins", facts.admins, "admins_lost", facts.admins_lost, "admins_left", facts.admins_left,
-    "undo", facts.undo, "losses", facts.losses,
-    "unprotected", journal.strings(self.search:unprotected()), n = 28,
-  })
+  planned.at, planned.reads, planned.requests = self.at, self.reads, self.requests + canary
+  planned.seconds = math.max(planned.requests * seconds_each, pace and self.requests / pace or 0)
+  planned.to_change, planned.unchanged = self.to_change, self.unchanged
+  planned.total = self.to_change + self.unchanged + self.withheld + self.unknown
+  planned.unprotected = self.search:unprotected()
+  return self.book:append(journal.record("planned", planned))
 end
 
 -- ---- The whole ----
