@@ -189,7 +189,8 @@ static bool open_file(struct cs_journal *journal, enum cs_journal_mode mode,
                       const char *path, struct cs_journal_failure *failure) {
   static const int flags[] = {[CS_JOURNAL_CREATE] = O_RDWR | O_CREAT | O_EXCL,
                               [CS_JOURNAL_APPEND] = O_RDWR,
-                              [CS_JOURNAL_READ] = O_RDONLY};
+                              [CS_JOURNAL_READ] = O_RDONLY,
+                              [CS_JOURNAL_MEMORY] = 0};
   const char *action = mode == CS_JOURNAL_CREATE ? "create" : "open";
   struct stat status;
   do { /* O_NONBLOCK: opening a pipe must not wait for its other end */

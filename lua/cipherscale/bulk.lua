@@ -4,18 +4,17 @@
 -- each row of bulk/verbs.lua, and those that take a journal. The rest of the story is in bulk/:
 -- people (who is meant), things (what is meant), search (who that is in the tenant) → making →
 -- plan, in a journal → guards → apply → report. Undo is a plan, too: from what a journal says was
--- done (reverse). The whole layer calls resource methods of the client and nothing else.
+-- done (followup). The whole layer calls resource methods of the client and nothing else.
 
 local apply = require "cipherscale.bulk.apply"
+local followup = require "cipherscale.bulk.followup"
 local journal = require "cipherscale.bulk.journal"
 local making = require "cipherscale.bulk.making"
 local options = require "cipherscale.bulk.options"
 local plan = require "cipherscale.bulk.plan"
 local report = require "cipherscale.bulk.report"
-local reverse = require "cipherscale.bulk.reverse"
 local state = require "cipherscale.bulk.state"
 local verbs = require "cipherscale.bulk.verbs"
-local verify = require "cipherscale.bulk.verify"
 
 local M = {}
 
@@ -89,14 +88,20 @@ local of_journal = {
     name = "undo", doc = "a plan that takes back what a job has changed",
     open = journal.at_rest, options = options.undo,
     run = function(case, given)
-      local job, err = reverse.undo(case, given)
+      local job, err = followup.undo(case, given)
       if not job then return nil, err end
       return make(case.client, by_name[case.verb.undo], job)
     end,
   },
   {
     name = "verify", doc = "reads everybody back; the list of those who are not as planned",
-    open = journal.read, run = verify,
+    open = journal.read,
+    run = function(case)
+      local job, err = followup.verify(case)
+      local made
+      if job then made, err = make(case.client, case.verb, job) end
+      return made and followup.differences(made), err
+    end,
   },
   {
     name = "report", doc = "what became of everybody so far; needs no connection",

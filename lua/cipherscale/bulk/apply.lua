@@ -93,8 +93,9 @@ function Job:run(tasks)
   if not ok then return nil, err end
   self.careful = self.verb.once or self.resuming or self.recheck or self.is_protected
   local first = self.with_canary and self.canary or self.change
+  local fate
   repeat
-    local person, fate = self:next_person(), nil
+    local person = self:next_person()
     if not person then break end
     fate, err = first(self, person)
     if err then return nil, err end
@@ -230,14 +231,11 @@ end
 
 -- The case of a plan that is applied for the first time, or nil and an error.
 local function reopen(plan)
-  local case, err = plan.case, nil
-  local path = case.path
-  case = merged(case, {})
+  local case, path, problem = merged(plan.case), plan.journal, nil
   if path then
-    case.book, err = journal.open(path)
-    if not case.book then return nil, err end
+    case.book, problem = journal.open(path)
+    if not case.book then return nil, problem end
   end
-  local problem
   -- As many records as when the plan was read: nothing was added since.
   if case.book:count() ~= plan.records then case.story, problem = journal.story(case.book, path) end
   if case.story and not journal.begins_with(case.book, plan.header) then

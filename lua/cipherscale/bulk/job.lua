@@ -117,15 +117,14 @@ end
 -- was done before. Gives the fate, what was done in all, the error, and where more may have been
 -- done, why it cannot be read back.
 function Job:send(person, change, done)
-  local send, problem = self.verb.send, nil
+  local send = self.verb.send
   local ok, err, part = send(self.client, person.user, change)
   if ok then return "changed", person.change end
   for round = 1, UNCLEAR_ROUNDS do
     done = part and state.both(done, part) or done
     if not err.ambiguous then return "failed", done, err end
     if self.verb.once then return "in_doubt", state.NOTHING, err end
-    local held
-    held, problem = self:read(person)
+    local held, problem = self:read(person)
     if not held then return "failed", done, err, problem end
     done, change = state.split(held, person.change)
     if #change.add + #change.remove == 0 then return "verified", person.change end
@@ -226,10 +225,9 @@ function Job:canary(person)
   local fate
   fate, err = self:change(person)
   if fate ~= "changed" and fate ~= "verified" then return nil, err end
-  local who, held, after, problem = text.who(person), nil, nil, nil
-  held, problem = self:read(person)
-  local as_planned = held and state.equal(held, state.target(person.change))
-  after = held
+  local who = text.who(person)
+  local held, problem = self:read(person)
+  local as_planned, after = held and state.equal(held, state.target(person.change)), held
   if as_planned and effective then after, problem = effective(client, person.user) end
   local lost = after and as_planned and state.lost(before, after, person.change)
   if not after and problem.kind ~= "cancelled" then

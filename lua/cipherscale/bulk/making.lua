@@ -38,7 +38,9 @@ local function unresolved(problems)
     return a.message < b.message
   end)
   local rows, lines = {}, {}
-  for n = 1, math.min(#problems, SHOWN_PROBLEMS) do rows[n] = { text.clean(problems[n].message) } end
+  for n = 1, math.min(#problems, SHOWN_PROBLEMS) do
+    rows[n] = { text.clean(problems[n].message) }
+  end
   text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", rows,
     #problems)
   return core.error {
@@ -75,7 +77,7 @@ function Making:take_entry(entry)
     return self:problem(entry.line, ("nothing is asked for: %s expected"):format(
       table.concat(self.verb.sides, ", ")), name)
   end
-  local number, new = self.search:name(entry.id, entry.email)
+  local number, new = self.search:name(entry.id, not entry.id and entry.email or nil)
   if not new and (self.asks[number] or self.ask) ~= ask then
     self:problem(entry.line, asks_otherwise(("'%s'"):format(name)), name)
   end
@@ -105,7 +107,7 @@ function Making:people()
       number = first, line = line, again = fields.again or first ~= number or nil,
       name = fields.user or fields.email, ask = self.asks[number] or self.ask,
       id = fields.user or found.ids[first],
-      email = found.emails[first] or not fields.user and fields.email or nil,
+      email = found.emails[first] or fields.email,
       cells = fields.cells, holding = found.holdings[first],
     }
   end
@@ -176,7 +178,7 @@ end
 
 -- Who administrates the tenant, where the job could change that: ids as keys.
 function Making:read_admins()
-  local takes = self.verb.takes_admin
+  local takes = not self.job.compares and self.verb.takes_admin
   if not takes or not takes({ remove = self.removable }, guards.is_admin) then
     return true
   end
@@ -188,9 +190,10 @@ function Making:read_admins()
 end
 
 function Making:read_holders()
+  if self.job.undo_of or self.job.compares then return end
   for _, thing in ipairs(self.catalogue.things) do
     local lost = self.lost[thing.id]
-    if lost and self.verb.holders and not self.facts.undo then
+    if lost and self.verb.holders then
       local holders, reads = self.verb.holders(self.client, thing)
       self.reads = self.reads + (holders and reads or 1)
       table.insert(self.facts.losses, {
@@ -217,7 +220,8 @@ function Making:count_change(person, change)
 end
 
 function Making:prove()
-  if self.proven or not self.verb.prove or self.job.direct_roles == "assume" then return true end
+  local assumed = self.job.direct_roles == "assume" or self.job.compares
+  if self.proven or assumed or not self.verb.prove then return true end
   local reads, err = self.verb.prove(self.client, self.witnesses)
   self.reads = self.reads + (reads or 0)
   return reads, err
@@ -273,7 +277,7 @@ function Making:record(person)
   end
   local change = change_of(person.holding, person.ask)
   person.is_owner = self.verb.fixed and self.admins and self.admins[person.id] == "OWNER"
-  person.withheld = not change.nothing
+  person.withheld = not change.nothing and not self.job.compares
     and guards.ask("withhold", self.job, person, change, self.is_protected) or nil
   if change.nothing then
     self.unchanged = self.unchanged + 1
@@ -304,7 +308,7 @@ function Making:read_wishes(tasks)
   local verb, job = self.verb, self.job
   self.ask = verb.fixed and self.catalogue:fixed(verb.fixed) or self:understand(job)
   -- A job that is not understood is no reason to complain of each entry.
-  self.nothing_is_fine = job.undo_of ~= nil or #self.problems > 0
+  self.nothing_is_fine = job.undo_of or job.compares or #self.problems > 0
   self.search = search.new {
     client = self.client, tasks = tasks, verb = verb,
     holding_of = function(held) return self:holding_of(held) end,
@@ -320,7 +324,8 @@ end
 function Making:run(tasks)
   local verb, client, begun = self.verb, self.client, core.now()
   local known, ok, err
-  known, err = verb.list(client)
+  known, err = self.job.things, nil
+  if not known then known, err = verb.list(client) end
   if not known then return nil, err end
   local seconds_each = (core.now() - begun) / tasks.scheduler.limit
   self.catalogue = things.catalogue(verb.noun, known)
@@ -350,12 +355,13 @@ end
 
 --- Makes a plan in a new journal, or in memory.
 --- @param job table checked options; of an undo also undo_of (a path), begin (is called with the
----   tasks before the first entry is taken) and failure (why the entries ended too soon)
+---   tasks before the first entry is taken) and failure (why the entries ended too soon); of one
+---   that only compares, `compares` and its things
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
   local path = job.journal and journal.path(job.journal)
-  local book, err = journal.create(path)
+  local book, err = (job.compares and core.journal.temporary or journal.create)(path)
   if not book then return nil, err end
   local next_entry, word, columns = people.each(job.users, verb.sides, options.side_problem)
   local making = setmetatable({

@@ -76,7 +76,7 @@ local function nameless(entry)
     close and ("is '%s' meant?"):format(close) or "found: " .. table.concat(names, ", "))
 end
 
--- The id or else the e-mail of one entry; or nil, nil and what is wrong with it.
+-- The id of one entry, its e-mail, or both; or nil, nil and what is wrong with it.
 local function identify(entry)
   local id, email
   if type(entry) == "string" then
@@ -94,9 +94,10 @@ local function identify(entry)
     end
     id, email = trimmed(entry.id), trimmed(entry.email)
     if not id and not email then return nil, nil, nameless(entry) end
-    id = id ~= "" and id or nil
-    email = not id and email ~= "" and email or nil
+    id, email = id ~= "" and id or nil, email ~= "" and email or nil
     if not id and not email then return nil, nil, "neither id nor email is filled in" end
+    -- Whoever is named by id needs no e-mail.
+    if id and email and name_problem(email) then email = nil end
   end
   local problem = name_problem(id or email)
   if problem then return nil, nil, problem end
@@ -142,7 +143,7 @@ end
 --- @param users table|function what the job was given
 --- @param sides table the options that name things
 --- @param side_problem function says what is wrong with the value of a side, or nil
---- @return function next gives { line =, id = or email =, wishes =, cells =, problem = }, or nil
+--- @return function next gives { line =, id =, email =, wishes =, cells =, problem = }, or nil
 --- @return string word what `line` counts: "line" or "entry"
 --- @return table|nil columns the names of the cells, where the entries are rows of a CSV file
 function M.each(users, sides, side_problem)

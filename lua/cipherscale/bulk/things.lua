@@ -162,8 +162,8 @@ function Catalogue:ask(given, sides, problem)
     end
     for _, pair in ipairs(ask.replace) do
       if side_of[pair.into] then
-        complain(pair.into.label, " shall come in place of '%s', but the job names it elsewhere, too",
-          pair.from.label)
+        complain(pair.into.label, " shall come in place of '%s', but the job names it elsewhere, "
+          .. "too", pair.from.label)
       end
     end
   end

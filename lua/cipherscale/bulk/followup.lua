@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- A new job out of the journal of an old one: undo takes back what was really changed. It is a job
--- whose entries ask each for a change of its own, so what is already so, or is no longer as the old
--- job left it, needs no rule of its own.
+-- New jobs out of the journal of an old one, in which each entry asks for a change of its own. Undo
+-- takes back what was really changed; what is already so, or is no longer as the old job left it,
+-- needs no rule. Verify asks for what was planned, and what it would change is what differs.
 
 local journal = require "cipherscale.bulk.journal"
 local state = require "cipherscale.bulk.state"
@@ -87,6 +87,61 @@ function M.undo(case, given)
     return nil
   end
   return job
+end
+
+-- What people who were to be changed alike ask for, each thing by its id.
+local function wishes_of(change, things)
+  if not change.wishes then
+    local target, wishes = state.target(change), { add = {}, remove = {} }
+    for _, thing in ipairs(things) do
+      table.insert(target[thing.id] and wishes.add or wishes.remove, thing.id)
+    end
+    change.wishes = wishes
+  end
+  return change.wishes
+end
+
+--- The job that would bring everybody to where a journal wants them.
+--- @return table|nil job
+--- @return table|nil err
+function M.verify(case)
+  local verb, things = case.verb, case.story.header.things
+  if verb.once then
+    return nil, journal.failure(("%s: '%s' cannot be verified: nothing of it can be read back")
+      :format(case.path, verb.name))
+  end
+  local next_person = journal.people(case.book, case.story.header)
+  return {
+    -- The things are those of the journal, also where one has been deleted since.
+    compares = true, on_unknown = "skip", things = things,
+    users = function()
+      for person in next_person do
+        if not (person.again or person.withheld or person.unknown) then
+          local wishes = #verb.sides > 0 and wishes_of(person.change, things) or {}
+          return {
+            id = person.user, email = person.email,
+            add = wishes.add, remove = wishes.remove,
+          }, person.line
+        end
+      end
+      return nil
+    end,
+  }
+end
+
+--- Everybody who is not as planned, from the plan of that job.
+--- @return table list of { user =, email =, line =, missing = {…}, extra = {…}, reason = }
+function M.differences(plan)
+  local list = plan.unknown
+  for row in plan:changes() do list[#list + 1] = row end
+  for n, row in ipairs(list) do
+    list[n] = {
+      user = row.user, email = row.email, line = row.line, missing = row.add, extra = row.remove,
+      reason = row.reason,
+    }
+  end
+  table.sort(list, function(a, b) return a.line < b.line end)
+  return list
 end
 
 return M
