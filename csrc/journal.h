@@ -17,8 +17,8 @@
  * - A record with the wrong number is damage.
  * Memory: the tables, what waits to be written, and the longest line; never the file.
  *
- * Where nothing shall last there are two kinds without a name, both new and empty: one whose
- * file is gone when it is closed, and one that is in memory from end to end.
+ * Where nothing shall last there are two kinds without a name, both new and empty: one
+ * whose file is gone when it is closed, and one that is in memory from end to end.
  */
 #ifndef CS_JOURNAL_H
 #define CS_JOURNAL_H

@@ -297,8 +297,8 @@ static int next_person(lua_State *L) {
   return 6;
 }
 
-/* What a generic for takes: the iterator, and the reader to close. The values on top of the
-   stack become upvalues behind the reader. */
+/* What a generic for takes: the iterator, and the reader to close. The values on top of
+   the stack become upvalues behind the reader. */
 static int push_reader(lua_State *L, lua_CFunction next, lua_Integer first, int values) {
   const struct cs_journal *journal = check_journal(L);
   luaL_argcheck(L, first >= 1, 2, "the number of a record expected, which is 1 or more");
@@ -323,8 +323,8 @@ static int push_reader(lua_State *L, lua_CFunction next, lua_Integer first, int 
   return 4;
 }
 
-/* j:records(first, but): every record from `first` on as a line and its number, but those of
-   the kind `but` */
+/* j:records(first, but): every record from `first` on as a line and its number, but those
+   of the kind `but` */
 static int journal_records(lua_State *L) {
   lua_Integer first = luaL_optinteger(L, 2, 1);
   (void)luaL_optstring(L, 3, NULL);
@@ -332,8 +332,8 @@ static int journal_records(lua_State *L) {
   return push_reader(L, next_record, first, 1);
 }
 
-/* j:people(): the people of the plan, each as number, line, user, email, change, other; see
-   record.h */
+/* j:people(): the people of the plan, each as number, line, user, email, change, other;
+   see record.h */
 static int journal_people(lua_State *L) { return push_reader(L, next_person, 1, 0); }
 
 /* ---- Types ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads a file, or bytes in memory that stand for one, line by line: with pread, so that
- * neither its offset nor anybody who writes to it is disturbed. Holds one line and what was
- * read beyond it; a line that is longer than CS_LINES_MOST comes in pieces.
+ * neither its offset nor anybody who writes to it is disturbed. Holds one line and what
+ * was read beyond it; a line that is longer than CS_LINES_MOST comes in pieces.
  */
 #ifndef CS_LINES_H
 #define CS_LINES_H

@@ -5,8 +5,8 @@
  *   {"record":7,"kind":"plan","user":"u1","check":"0badcafe"}
  *
  * The check is the CRC-32C, as eight hexadecimal digits, of all bytes before `,"check"`.
- * Pure: bytes in, bytes out; what stands between the two is the caller's, but for the people
- * of a plan: they are most of every journal, and read again and again.
+ * Pure: bytes in, bytes out; what stands between the two is the caller's, but for the
+ * people of a plan: they are most of every journal, and read again and again.
  */
 #ifndef CS_RECORD_H
 #define CS_RECORD_H
@@ -45,8 +45,9 @@ struct cs_piece {
 
 /* What the record of a person in a plan says,
      {"record":7,"kind":"plan","person":3,"line":5,"user":"u1","email":"a@b.c","before":…
-   `change` is from "before" to the end of what the record says. When something else stands
-   in front of it, or what needs a JSON decoder, `other` is all that follows the line. */
+   `change` is from "before" to the end of what the record says. When something else
+   stands in front of it, or what needs a JSON decoder, `other` is all that follows the
+   line. */
 struct cs_record_person {
   int64_t number, line;
   struct cs_piece user, email, other, change;
