@@ -141,11 +141,13 @@ end
 ---   and load, resume, undo, verify, report for a journal
 function M.new(client)
   local bulk = {}
+  local function check(self, name, call)
+    if self == bulk then return end
+    error(("bulk.%s: call it as client.bulk:%s%s"):format(name, name, call), 3)
+  end
   for _, verb in ipairs(verbs) do
     bulk[verb.name] = function(self, job)
-      if self ~= bulk then
-        error(("bulk.%s: call it as client.bulk:%s{…}"):format(verb.name, verb.name), 2)
-      end
+      check(self, verb.name, "{…}")
       local problem = options.job_problem(verb, job)
       if problem then error(("bulk.%s: %s"):format(verb.name, problem), 2) end
       return with_operation(verb.name, make(client, verb, job))
@@ -153,9 +155,7 @@ function M.new(client)
   end
   for _, row in ipairs(of_journal) do
     bulk[row.name] = function(self, path, given)
-      if self ~= bulk then
-        error(("bulk.%s: call it as client.bulk:%s(journal)"):format(row.name, row.name), 2)
-      end
+      check(self, row.name, "(journal)")
       if type(path) ~= "string" or path == "" then
         error(("bad argument #1 to '%s' (path of a journal expected, got %s)")
           :format(row.name, path == "" and "an empty string" or type(path)), 2)

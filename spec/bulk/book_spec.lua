@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- What core.journal knows of a plan: its people without a JSON decoder, and journals without a name.
+-- What core.journal knows of a plan, whose people it reads without a JSON decoder; and journals
+-- without a name.
 
 local core = require "cipherscale.core"
 local scratch = require "spec.support.scratch"
@@ -47,7 +48,8 @@ for _, kind in ipairs { "memory", "temporary" } do
     end)
 
     it("tells of the people of a plan alone", function()
-      filled(book, '"person":1,"line":2,"user":"u1","email":"a@b"', '"person":2,"line":3,"user":"u2"')
+      filled(book, '"person":1,"line":2,"user":"u1","email":"a@b"',
+        '"person":2,"line":3,"user":"u2"')
       assert.same({ { 1, 2, "u1", "a@b", CHANGE, "" }, { 2, 3, "u2", "", CHANGE, "" } },
         people(book))
     end)
