@@ -115,7 +115,8 @@ local function run(client, row, path, given)
   local value
   value, err = row.run(case, given)
   if not row.closes then case.book:close() end
-  return value, err
+  if value then return value end -- exactly one
+  return nil, err
 end
 
 local Bulk = { __name = "cipherscale.bulk" }

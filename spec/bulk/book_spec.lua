@@ -80,13 +80,11 @@ end
 
 describe("a journal with a name", function()
   it("tells of its people without what checks them", function()
-    local folder = scratch.folder()
-    local path = folder .. "/plan.jsonl"
+    local path = scratch.path ".jsonl"
     local book = filled(assert(core.journal.create(path)), '"person":1,"line":2,"user":"u1"')
     assert(book:close())
     book = assert(core.journal.read(path))
     assert.same({ { 1, 2, "u1", "", CHANGE, "" } }, people(book))
     book:close()
-    scratch.remove(folder)
   end)
 end)
