@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -63,8 +64,12 @@ void cs_journal_init(struct cs_journal *journal) {
   *journal = (struct cs_journal){.fd = -1, .directory = -1};
 }
 
+static bool has_begun(const struct cs_journal *journal) {
+  return journal->fd >= 0 || journal->in_memory;
+}
+
 bool cs_journal_is_open(const struct cs_journal *journal) {
-  return journal->fd >= 0 && !cs_forked(&journal->mark);
+  return has_begun(journal) && !cs_forked(&journal->mark);
 }
 
 /* What close(2) says; an interrupted one has closed, too. */
@@ -81,19 +86,20 @@ static int release(struct cs_journal *journal) {
   free(journal->waiting);
   journal->waiting = NULL;
   journal->waiting_size = journal->waiting_room = 0;
+  journal->in_memory = false;
   cs_fork_mark_clear(&journal->mark);
   return error;
 }
 
 bool cs_journal_close(struct cs_journal *journal, struct cs_journal_failure *failure) {
-  if (journal->fd < 0) return true;
+  if (!has_begun(journal)) return true;
   if (cs_forked(&journal->mark)) {
     (void)release(journal);
     return true;
   }
   bool flushed = cs_journal_flush(journal, failure);
   /* A child of ours may still have the descriptor, and with it the lock. */
-  if (journal->writable) (void)flock(journal->fd, LOCK_UN);
+  if (journal->writable && journal->fd >= 0) (void)flock(journal->fd, LOCK_UN);
   int error = release(journal);
   if (flushed && error != 0) return fail(failure, "close", error);
   return flushed;
@@ -183,7 +189,8 @@ static bool open_file(struct cs_journal *journal, enum cs_journal_mode mode,
                       const char *path, struct cs_journal_failure *failure) {
   static const int flags[] = {[CS_JOURNAL_CREATE] = O_RDWR | O_CREAT | O_EXCL,
                               [CS_JOURNAL_APPEND] = O_RDWR,
-                              [CS_JOURNAL_READ] = O_RDONLY};
+                              [CS_JOURNAL_READ] = O_RDONLY,
+                              [CS_JOURNAL_MEMORY] = 0};
   const char *action = mode == CS_JOURNAL_CREATE ? "create" : "open";
   struct stat status;
   do { /* O_NONBLOCK: opening a pipe must not wait for its other end */
@@ -216,12 +223,27 @@ static bool set_up(struct cs_journal *journal, enum cs_journal_mode mode,
   return fine;
 }
 
+/* The standard's own temporary file knows where such files go; only its descriptor is
+   kept. */
+static bool open_temporary(struct cs_journal *journal,
+                           struct cs_journal_failure *failure) {
+  FILE *file = tmpfile();
+  if (!file) return fail(failure, "create", errno);
+  journal->fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, 0);
+  int error = errno;
+  (void)fclose(file);
+  return journal->fd >= 0 || fail(failure, "create", error);
+}
+
 bool cs_journal_open(struct cs_journal *journal, enum cs_journal_mode mode,
                      const char *path, struct cs_journal_failure *failure) {
   cs_journal_init(journal);
   journal->writable = journal->unsynced = mode != CS_JOURNAL_READ;
+  journal->in_memory = mode == CS_JOURNAL_MEMORY;
   cs_crc32c_init(&journal->crc);
   cs_fork_mark_set(&journal->mark);
+  if (journal->in_memory) return true;
+  if (mode == CS_JOURNAL_TEMPORARY) return open_temporary(journal, failure);
   bool fine = (!journal->writable || open_directory(journal, path, failure)) &&
               open_file(journal, mode, path, failure) &&
               set_up(journal, mode, path, failure);
@@ -260,6 +282,7 @@ static bool give_up(struct cs_journal *journal, size_t done, int error,
 static bool write_waiting(struct cs_journal *journal,
                           struct cs_journal_failure *failure) {
   size_t done = 0;
+  if (journal->in_memory) return true;
   while (done < journal->waiting_size) {
     ssize_t n = pwrite(journal->fd, journal->waiting + done, journal->waiting_size - done,
                        (off_t)(journal->size + (int64_t)done));
@@ -282,8 +305,10 @@ static bool make_room(struct cs_journal *journal, size_t need,
                       struct cs_journal_failure *failure) {
   if (need <= journal->waiting_room - journal->waiting_size) return true;
   if (!write_waiting(journal, failure)) return false;
-  if (need <= journal->waiting_room) return true;
-  size_t room = need > ROOM ? need : ROOM;
+  size_t used = journal->waiting_size; /* nothing, but in memory */
+  if (need <= journal->waiting_room - used) return true;
+  size_t room = used + need + used / 2;
+  if (room < ROOM) room = ROOM;
   char *waiting = realloc(journal->waiting, room);
   if (!waiting) return fail_with(failure, CS_JOURNAL_NO_MEMORY, 0);
   journal->waiting = waiting;
@@ -313,7 +338,7 @@ static int wait_for_disk(int fd, int (*sync)(int)) {
 /* After a failed sync nobody knows what is on the disk, nor can another sync tell. */
 bool cs_journal_sync(struct cs_journal *journal, struct cs_journal_failure *failure) {
   if (!cs_journal_flush(journal, failure)) return false;
-  if (!journal->unsynced) return true;
+  if (!journal->unsynced || journal->in_memory) return true;
   bool fine = wait_for_disk(journal->fd, fdatasync) == 0;
   if (fine && journal->directory >= 0) /* EINVAL: this file system has no such sync */
     fine = wait_for_disk(journal->directory, fsync) == 0 || errno == EINVAL;
@@ -343,7 +368,9 @@ void cs_journal_reader_free(struct cs_journal_reader *reader) {
 static bool next_line(struct cs_journal *journal, struct cs_journal_reader *reader,
                       int64_t number, const char **line, size_t *n,
                       struct cs_journal_failure *failure) {
-  enum cs_line kind = cs_lines_next(&reader->lines, journal->fd, journal->size, line, n);
+  if (journal->in_memory) reader->lines.memory = journal->waiting;
+  int64_t size = journal->in_memory ? (int64_t)journal->waiting_size : journal->size;
+  enum cs_line kind = cs_lines_next(&reader->lines, journal->fd, size, line, n);
   if (kind == CS_LINE_FAILED || kind == CS_LINE_NO_MEMORY)
     return fail_reading(failure, kind);
   return kind == CS_LINE || fail_with(failure, CS_JOURNAL_DAMAGED, number);
@@ -400,7 +427,7 @@ bool cs_journal_read(struct cs_journal *journal, struct cs_journal_reader *reade
     return false;
   if (!reader->placed && !place(journal, reader, failure)) return false;
   if (!next_line(journal, reader, reader->next, line, n, failure)) return false;
-  if (cs_record_number(&journal->crc, *line, *n) != reader->next)
+  if (!journal->in_memory && cs_record_number(&journal->crc, *line, *n) != reader->next)
     return fail_with(failure, CS_JOURNAL_DAMAGED, reader->next);
   reader->next++;
   return true;

@@ -16,6 +16,9 @@
  *   bytes of the file are the only ones whose change passes for a torn tail.
  * - A record with the wrong number is damage.
  * Memory: the tables, what waits to be written, and the longest line; never the file.
+ *
+ * Where nothing shall last there are two kinds without a name, both new and empty: one
+ * whose file is gone when it is closed, and one that is in memory from end to end.
  */
 #ifndef CS_JOURNAL_H
 #define CS_JOURNAL_H
@@ -57,6 +60,7 @@ struct cs_journal {
   int fd;        /* -1: closed */
   int directory; /* the file's, until it has been synced once; -1 when there is none */
   bool writable, unsynced;
+  bool in_memory; /* then all of it waits for ever */
   struct cs_fork_mark mark;
   struct cs_journal_failure failure; /* of a write or sync: every later one fails, too */
   int64_t count;                     /* of records, those that wait included */
@@ -66,7 +70,13 @@ struct cs_journal {
   struct cs_crc32c crc;
 };
 
-enum cs_journal_mode { CS_JOURNAL_CREATE, CS_JOURNAL_APPEND, CS_JOURNAL_READ };
+enum cs_journal_mode {
+  CS_JOURNAL_CREATE,
+  CS_JOURNAL_APPEND,
+  CS_JOURNAL_READ,
+  CS_JOURNAL_TEMPORARY, /* no path is needed */
+  CS_JOURNAL_MEMORY
+};
 
 /* Makes it closed and owner of nothing. */
 void cs_journal_init(struct cs_journal *journal);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See journal_lua.h. The first user value of a journal is its path, that of a reader its
-   journal. */
+   journal, and its second the change of the person whom it gave last. */
 #define _POSIX_C_SOURCE 200809L /* getpid */
 #include "journal_lua.h"
 
@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "journal.h"
+#include "record.h"
 
 static const char type_name[] = "cipherscale.journal";
 static const char reader_name[] = "cipherscale.journal.records";
@@ -95,13 +96,10 @@ static int finish(lua_State *L, bool fine, const struct cs_journal_failure *fail
 
 /* ---- Opening ---- */
 
-static int open_journal(lua_State *L, enum cs_journal_mode mode) {
+/* The path, or what stands for one, is at 1. */
+static int open_named(lua_State *L, enum cs_journal_mode mode) {
   struct cs_journal_failure failure;
-  size_t n;
-  luaL_checktype(L, 1, LUA_TSTRING);
-  const char *path = lua_tolstring(L, 1, &n);
-  luaL_argcheck(L, n > 0 && strlen(path) == n, 1,
-                "path: non-empty string without NUL bytes expected");
+  const char *path = lua_tostring(L, 1);
   lua_settop(L, 1);
   struct cs_journal *journal = lua_newuserdatauv(L, sizeof *journal, 1);
   cs_journal_init(journal);
@@ -112,6 +110,15 @@ static int open_journal(lua_State *L, enum cs_journal_mode mode) {
   lua_pushnil(L);
   push_failure(L, &failure, path);
   return 2;
+}
+
+static int open_journal(lua_State *L, enum cs_journal_mode mode) {
+  size_t n;
+  luaL_checktype(L, 1, LUA_TSTRING);
+  const char *path = lua_tolstring(L, 1, &n);
+  luaL_argcheck(L, n > 0 && strlen(path) == n, 1,
+                "path: non-empty string without NUL bytes expected");
+  return open_named(L, mode);
 }
 
 /* pid() -> this process's id */
@@ -128,6 +135,20 @@ static int journal_open(lua_State *L) { return open_journal(L, CS_JOURNAL_APPEND
 
 /* read(path): one that exists, locked or not, as it is now */
 static int journal_read(lua_State *L) { return open_journal(L, CS_JOURNAL_READ); }
+
+/* temporary(): an empty one in a file that nobody else sees */
+static int journal_temporary(lua_State *L) {
+  lua_settop(L, 0);
+  lua_pushliteral(L, "a temporary file");
+  return open_named(L, CS_JOURNAL_TEMPORARY);
+}
+
+/* memory(): an empty one without a file */
+static int journal_memory(lua_State *L) {
+  lua_settop(L, 0);
+  lua_pushliteral(L, "memory");
+  return open_named(L, CS_JOURNAL_MEMORY);
+}
 
 /* ---- Writing ---- */
 
@@ -212,47 +233,108 @@ static int reader_close(lua_State *L) {
   return 0;
 }
 
-/* The iterator; its upvalue is the reader. */
-static int next_record(lua_State *L) {
+/* Of an iterator whose upvalue is the reader; leaves the journal at 1. */
+static const char *read_line(lua_State *L, size_t *n) {
   struct cs_journal_failure failure;
   const char *line;
-  size_t n;
   struct cs_journal_reader *reader = lua_touserdata(L, lua_upvalueindex(1));
   lua_settop(L, 0);
   (void)lua_getiuservalue(L, lua_upvalueindex(1), 1);
-  if (!cs_journal_read(lua_touserdata(L, 1), reader, &line, &n, &failure)) {
-    push_failure(L, &failure, push_path(L, 1));
-    return lua_error(L);
-  }
-  if (!line) return 0;
+  if (cs_journal_read(lua_touserdata(L, 1), reader, &line, n, &failure)) return line;
+  push_failure(L, &failure, push_path(L, 1));
+  (void)lua_error(L);
+  return NULL;
+}
+
+/* Its second upvalue is a kind to leave out, or nil. */
+static int next_record(lua_State *L) {
+  const struct cs_journal_reader *reader = lua_touserdata(L, lua_upvalueindex(1));
+  const char *but = lua_tostring(L, lua_upvalueindex(2)), *line;
+  size_t n;
+  do {
+    line = read_line(L, &n);
+    if (!line) return 0;
+  } while (but && cs_record_is(line, n, but));
   lua_pushlstring(L, line, n);
   lua_pushinteger(L, (lua_Integer)reader->next - 1);
   return 2;
 }
 
-/* j:records(first) -> what a generic for takes: the iterator, and the reader to close */
-static int journal_records(lua_State *L) {
+static void push_piece(lua_State *L, struct cs_piece piece) {
+  if (piece.text) {
+    lua_pushlstring(L, piece.text, piece.n);
+  } else {
+    lua_pushnil(L);
+  }
+}
+
+/* Many people have the same change, one behind the other. */
+static void push_change(lua_State *L, struct cs_piece change) {
+  size_t n;
+  (void)lua_getiuservalue(L, lua_upvalueindex(1), 2);
+  const char *last = lua_tolstring(L, -1, &n);
+  if (last && n == change.n && memcmp(last, change.text, n) == 0) return;
+  lua_pop(L, 1);
+  lua_pushlstring(L, change.text, change.n);
+  lua_pushvalue(L, -1);
+  (void)lua_setiuservalue(L, lua_upvalueindex(1), 2);
+}
+
+static int next_person(lua_State *L) {
+  struct cs_record_person person;
+  size_t n;
+  const char *line;
+  do {
+    line = read_line(L, &n);
+    if (!line) return 0;
+  } while (!cs_record_person(line, n, &person));
+  lua_pushinteger(L, (lua_Integer)person.number);
+  lua_pushinteger(L, (lua_Integer)person.line);
+  push_piece(L, person.user);
+  push_piece(L, person.email);
+  push_change(L, person.change);
+  push_piece(L, person.other);
+  return 6;
+}
+
+/* What a generic for takes: the iterator, and the reader to close. The values on top of
+   the stack become upvalues behind the reader. */
+static int push_reader(lua_State *L, lua_CFunction next, lua_Integer first, int values) {
   const struct cs_journal *journal = check_journal(L);
-  lua_Integer first = luaL_optinteger(L, 2, 1);
   luaL_argcheck(L, first >= 1, 2, "the number of a record expected, which is 1 or more");
   if (!cs_journal_is_open(journal)) {
     push_failure(L, &(struct cs_journal_failure){.code = CS_JOURNAL_CLOSED},
                  push_path(L, 1));
     return lua_error(L);
   }
-  struct cs_journal_reader *reader = lua_newuserdatauv(L, sizeof *reader, 1);
+  struct cs_journal_reader *reader = lua_newuserdatauv(L, sizeof *reader, 2);
   cs_journal_reader_init(reader, first);
   luaL_setmetatable(L, reader_name);
   lua_pushvalue(L, 1);
   (void)lua_setiuservalue(L, -2, 1);
-  int index = lua_gettop(L);
+  lua_insert(L, -1 - values);
+  int index = lua_gettop(L) - values;
   lua_pushvalue(L, index);
-  lua_pushcclosure(L, next_record, 1);
+  lua_insert(L, index + 1);
+  lua_pushcclosure(L, next, 1 + values);
   lua_pushnil(L);
   lua_pushnil(L);
   lua_pushvalue(L, index);
   return 4;
 }
+
+/* j:records(first, but): every record from `first` on as a line and its number, but those
+   of the kind `but` */
+static int journal_records(lua_State *L) {
+  lua_Integer first = luaL_optinteger(L, 2, 1);
+  (void)luaL_optstring(L, 3, NULL);
+  lua_settop(L, 3);
+  return push_reader(L, next_record, first, 1);
+}
+
+/* j:people(): the people of the plan, each as number, line, user, email, change, other;
+   see record.h */
+static int journal_people(lua_State *L) { return push_reader(L, next_person, 1, 0); }
 
 /* ---- Types ---- */
 
@@ -264,10 +346,9 @@ static void hide_metatable(lua_State *L, const char *name) {
 
 void cs_journal_lua_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    {"append", journal_append},   {"flush", journal_flush},
-    {"sync", journal_sync},       {"count", journal_count},
-    {"records", journal_records}, {"path", journal_path},
-    {"close", journal_close},     {NULL, NULL}};
+    {"append", journal_append}, {"flush", journal_flush},     {"sync", journal_sync},
+    {"count", journal_count},   {"records", journal_records}, {"people", journal_people},
+    {"path", journal_path},     {"close", journal_close},     {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", journal_gc},
                                          {"__close", journal_leave},
                                          {"__tostring", journal_tostring},
@@ -277,6 +358,8 @@ void cs_journal_lua_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"create", journal_create},
                                        {"open", journal_open},
                                        {"read", journal_read},
+                                       {"temporary", journal_temporary},
+                                       {"memory", journal_memory},
                                        {"pid", journal_pid},
                                        {NULL, NULL}};
   (void)luaL_newmetatable(L, type_name);

@@ -45,16 +45,25 @@ static bool make_room(struct cs_lines *lines) {
   return true;
 }
 
+static ssize_t get(struct cs_lines *lines, int fd, size_t room) {
+  ssize_t got;
+  if (lines->memory) {
+    memcpy(lines->buffer + lines->end, lines->memory + lines->position, room);
+    return (ssize_t)room;
+  }
+  do {
+    got = pread(fd, lines->buffer + lines->end, room, (off_t)lines->position);
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
+
 /* How many bytes came; 0 at the limit and at the end of the file, negative on failure. */
 static ssize_t fill(struct cs_lines *lines, int fd, int64_t limit) {
-  ssize_t got;
   size_t room = lines->capacity - lines->end;
   if (limit - lines->position < (int64_t)room)
     room = limit > lines->position ? (size_t)(limit - lines->position) : 0;
   if (room == 0) return 0;
-  do {
-    got = pread(fd, lines->buffer + lines->end, room, (off_t)lines->position);
-  } while (got < 0 && errno == EINTR);
+  ssize_t got = get(lines, fd, room);
   if (got > 0) {
     lines->end += (size_t)got;
     lines->position += got;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads a file line by line with pread, so that neither its offset nor anybody who writes
- * to it is disturbed. Holds one line and what was read beyond it; a line that is longer
- * than CS_LINES_MOST comes in pieces.
+ * Reads a file, or bytes in memory that stand for one, line by line: with pread, so that
+ * neither its offset nor anybody who writes to it is disturbed. Holds one line and what
+ * was read beyond it; a line that is longer than CS_LINES_MOST comes in pieces.
  */
 #ifndef CS_LINES_H
 #define CS_LINES_H
@@ -24,6 +24,7 @@ enum cs_line {
 };
 
 struct cs_lines {
+  const char *memory; /* read instead of the file; may be another at each call */
   char *buffer;
   size_t capacity, start, searched, end; /* start: the next line; end: what was read */
   int64_t position;                      /* in the file, of buffer[end] */

@@ -88,3 +88,74 @@ bool cs_record_inside(const struct cs_crc32c *crc, const char *line, size_t n) {
   }
   return false;
 }
+
+/* ---- People ---- */
+
+/* What is left of a line. */
+struct cursor {
+  const char *at, *end;
+};
+
+static bool skip(struct cursor *cursor, const char *text) {
+  size_t n = strlen(text);
+  if ((size_t)(cursor->end - cursor->at) < n || memcmp(cursor->at, text, n) != 0)
+    return false;
+  cursor->at += n;
+  return true;
+}
+
+static bool skip_number(struct cursor *cursor, int64_t *number) {
+  int digits = 0;
+  *number = 0;
+  for (; cursor->at < cursor->end && digits <= MOST_DIGITS; cursor->at++, digits++) {
+    if (*cursor->at < '0' || *cursor->at > '9') break;
+    *number = *number * 10 + (*cursor->at - '0');
+  }
+  return digits > 0 && digits <= MOST_DIGITS;
+}
+
+/* A field `"name":"text",` whose text needs no decoder. */
+static bool skip_text(struct cursor *cursor, const char *name, struct cs_piece *piece) {
+  struct cursor after = *cursor;
+  if (!skip(&after, name)) return false;
+  const char *quote = memchr(after.at, '"', (size_t)(after.end - after.at));
+  if (!quote) return false;
+  size_t n = (size_t)(quote - after.at);
+  if (memchr(after.at, '\\', n)) return false;
+  *piece = (struct cs_piece){after.at, n};
+  after.at = quote + 1;
+  if (!skip(&after, ",")) return false;
+  *cursor = after;
+  return true;
+}
+
+bool cs_record_is(const char *line, size_t n, const char *kind) {
+  struct cursor cursor = {line, line + n};
+  int64_t number;
+  return skip(&cursor, head) && skip_number(&cursor, &number) &&
+         skip(&cursor, ",\"kind\":\"") && skip(&cursor, kind) && skip(&cursor, "\"");
+}
+
+bool cs_record_person(const char *line, size_t n, struct cs_record_person *person) {
+  static const char before[] = "\"before\":[";
+  struct cursor cursor = {line, line + n - (has_tail(line, n) ? END : 1)};
+  int64_t number;
+  *person = (struct cs_record_person){.number = 0};
+  if (!skip(&cursor, head) || !skip_number(&cursor, &number) ||
+      !skip(&cursor, ",\"kind\":\"plan\",\"person\":") ||
+      !skip_number(&cursor, &person->number) || !skip(&cursor, ",\"line\":") ||
+      !skip_number(&cursor, &person->line) || !skip(&cursor, ","))
+    return false;
+  const char *rest = cursor.at;
+  if (skip_text(&cursor, "\"user\":\"", &person->user))
+    (void)skip_text(&cursor, "\"email\":\"", &person->email);
+  const char *change = cursor.at;
+  if (!skip(&cursor, before)) {
+    while (change < cursor.end && !skip(&(struct cursor){change, cursor.end}, before))
+      change++;
+    if (change == cursor.end) return false;
+    person->other = (struct cs_piece){rest, (size_t)(change - rest) - 1};
+  }
+  person->change = (struct cs_piece){change, (size_t)(cursor.end - change)};
+  return true;
+}

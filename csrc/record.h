@@ -5,7 +5,8 @@
  *   {"record":7,"kind":"plan","user":"u1","check":"0badcafe"}
  *
  * The check is the CRC-32C, as eight hexadecimal digits, of all bytes before `,"check"`.
- * Pure: bytes in, bytes out; what stands between the two is the caller's.
+ * Pure: bytes in, bytes out; what stands between the two is the caller's, but for the
+ * people of a plan: they are most of every journal, and read again and again.
  */
 #ifndef CS_RECORD_H
 #define CS_RECORD_H
@@ -35,6 +36,28 @@ int64_t cs_record_claim(const char *line, size_t n);
    or has a record in it, though it is none. */
 bool cs_record_was_whole(const char *line, size_t n);
 bool cs_record_inside(const struct cs_crc32c *crc, const char *line, size_t n);
+
+/* A piece of a line; no text where there is none. */
+struct cs_piece {
+  const char *text;
+  size_t n;
+};
+
+/* What the record of a person in a plan says,
+     {"record":7,"kind":"plan","person":3,"line":5,"user":"u1","email":"a@b.c","before":…
+   `change` is from "before" to the end of what the record says. When something else
+   stands in front of it, or what needs a JSON decoder, `other` is all that follows the
+   line. */
+struct cs_record_person {
+  int64_t number, line;
+  struct cs_piece user, email, other, change;
+};
+
+/* Whether the line, a record, is of the kind `kind`. */
+bool cs_record_is(const char *line, size_t n, const char *kind);
+
+/* Reads the record of a person; false when it is none. */
+bool cs_record_person(const char *line, size_t n, struct cs_record_person *person);
 
 #pragma GCC visibility pop
 

@@ -347,6 +347,13 @@ describe("the journal of a bulk job", function()
       assert.same({}, assert(tenant.client.bulk:verify(path)))
     end)
 
+    it("gives exactly one value, as do load, report and resume", function()
+      assert(planned { remove = { "SUPPORT" } }:apply())
+      for _, name in ipairs { "verify", "load", "report", "resume" } do
+        assert.equal(1, select("#", tenant.client.bulk[name](tenant.client.bulk, path)), name)
+      end
+    end)
+
     it("names everybody who is not, with what is missing and what is too much", function()
       assert(planned { remove = { "SUPPORT" } }:apply())
       local audit, support = tenant.role_id "AUDITOR", tenant.role_id "SUPPORT"

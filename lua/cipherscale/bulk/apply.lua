@@ -5,7 +5,6 @@
 -- the journal can be resumed. Resuming is the same, except that nobody is believed to be as the
 -- plan saw them. What is done for one person is job.lua.
 
-local admins_of = require "cipherscale.bulk.admins"
 local core = require "cipherscale.core"
 local guards = require "cipherscale.bulk.guards"
 local Job = require "cipherscale.bulk.job"
@@ -21,43 +20,41 @@ local M = {}
 -- Seconds: how old what a plan saw may be.
 local RECHECK = 300
 
--- Says whether a person is protected, or nil where nobody is. E-mails that the plan did not know
--- of are found: it may know the people by id alone.
-local function protection(job)
+-- Finds out who is protected. E-mails that the plan did not know of are found: it may know the
+-- people by id alone.
+function Job:protect()
   local known = {}
-  for _, name in ipairs(job.story.header.limits.protect or {}) do known[name] = true end
-  local find = search.new { client = job.client, tasks = job.tasks, verb = job.verb }
-  local is_protected, names = find:protection({ job.client.protect, job.limits.protect }, known)
+  for _, name in ipairs(self.story.header.limits.protect or {}) do known[name] = true end
+  local find = search.new { client = self.client, tasks = self.tasks, verb = self.verb }
+  local is_protected, names = find:protection({ self.client.protect, self.limits.protect }, known)
   local ok, err = find:run()
-  if not ok then return nil, err end
-  return true, #names > 0 and is_protected or nil
+  self.is_protected = #names > 0 and is_protected
+  return ok, err
 end
 
 -- Everybody who is still to be changed.
-local function open_people(book, story)
-  local next_person = journal.people(book, story.header)
-  local outcomes = story.outcomes
+local function open_people(case)
+  local next_person = journal.people(case.book, case.story.header)
+  local outcomes = case.story.outcomes
   return function()
-    while true do
-      local person = next_person()
-      if not person then return nil end
+    for person in next_person do
       local outcome = outcomes[person.n]
       local settled = person.change.nothing or person.withheld
         or outcome and outcome.fate ~= "failed"
       if not settled then return person end
     end
+    return nil
   end
 end
 
 -- Where the service allows only so much, what is begun waits its turn inside the client, and would
 -- still be sent after a stop. So no more people are under way than two seconds' worth.
-function Job:hold_back()
-  while not self.report.stopped do
-    local rate = core.pace(self.client)
-    if not rate or self.under_way < math.max(1, math.ceil(rate * 2)) then return end
+function Job:hold_back(rate)
+  while rate and not self.report.stopped and self.under_way >= math.max(1, math.ceil(rate * 2)) do
     if self.progress then self:call("on_progress", self.progress) end
     self.signal = self.signal or {}
-    self.scheduler:wait_for(self.signal)
+    self.tasks.scheduler:wait_for(self.signal)
+    rate = core.pace(self.client)
   end
 end
 
@@ -73,48 +70,46 @@ function Job:why_stop()
 end
 
 function Job:next_person()
-  self:hold_back()
+  local rate = core.pace(self.client)
+  if rate then self:hold_back(rate) end
   if self.report.stopped then return nil end
   local ok, person = pcall(self.people)
   if not ok then
     -- A journal that cannot be written any more cannot be read either.
     if type(person) ~= "table" or person.kind ~= "journal" then error(person, 0) end
     self:stop("%s", tostring(person))
-    return nil
+  elseif person and (self.max_duration or self.should_stop) then
+    local reason = self:why_stop()
+    if reason then self:stop("%s", reason) end
   end
-  local reason = person and self:why_stop()
-  if reason then self:stop("%s", reason) end
   return not self.report.stopped and person or nil
 end
 
 -- The first change is made alone, also without a canary: a client that may not send at all shows
 -- it there.
 function Job:run(tasks)
-  self.people = open_people(self.book, self.story)
-  self.scheduler, self.tasks = tasks.scheduler, tasks
-  local ok, protected = protection(self)
-  if not ok then return nil, protected end
-  self.is_protected = protected
-  local first_done = false
-  while not first_done do
+  self.people, self.tasks = open_people(self), tasks
+  local ok, err = self:protect()
+  if not ok then return nil, err end
+  self.careful = self.verb.once or self.resuming or self.recheck or self.is_protected
+  local first = self.with_canary and self.canary or self.change
+  local fate
+  repeat
     local person = self:next_person()
     if not person then break end
-    local fate, err
-    if self.with_canary then fate, err = self:canary(person) else fate,
-      err = self:change(person) end
+    fate, err = first(self, person)
     if err then return nil, err end
-    first_done = fate == "changed" or fate == "verified" or fate and not self.with_canary
-  end
+  until fate == "changed" or fate == "verified" or fate and not self.with_canary
   local function next_person() return self:next_person() end
   local function change(person)
     self.under_way = self.under_way + 1
-    local _, err = self:change(person)
-    if err then self:stop("%s", tostring(err)) end
+    local _, problem = self:change(person)
+    if problem then self:stop("%s", tostring(problem)) end
     self.under_way = self.under_way - 1
     local signal = self.signal
-    if signal then
-      self.signal = nil
-      self.scheduler:wake_waiters(signal)
+    if signal then -- others are held back
+      self.signal = false
+      tasks.scheduler:wake_waiters(signal)
     end
   end
   for _ in tasks:map(next_person, change) do end
@@ -132,11 +127,10 @@ end
 -- The last record of a run. After an error nobody knows what became of what was under way.
 function Job:close(clean, nothing_sent)
   local outcome = self.report
-  self:write(journal.fields {
-    "kind", "end", "at", os.time(), "clean", clean, "nothing_sent", nothing_sent or nil,
-    "stopped", outcome.stopped, "resume_at", outcome.resume_at, "elapsed", outcome.elapsed,
-    "rate", learned_rate(self.client), n = 16,
-  })
+  self:write(journal.record("end", {
+    at = os.time(), clean = clean, nothing_sent = nothing_sent or nil, stopped = outcome.stopped,
+    resume_at = outcome.resume_at, elapsed = outcome.elapsed, rate = learned_rate(self.client),
+  }))
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
 end
@@ -150,36 +144,35 @@ local function merged(...)
   return all
 end
 
-local function refused(sentences, more)
-  return core.error {
-    kind = "refused", operation = "bulk.apply",
-    message = table.concat(sentences, "; ") .. (more or ""),
-  }
+local function refused(sentence)
+  return core.error { kind = "refused", operation = "bulk.apply", message = sentence }
 end
 
 -- One run over a journal that is open for writing.
-local function run(client, verb, story, book, path, given, limits, outcome)
-  local now = core.now()
-  local job = setmetatable({
-    client = client, verb = verb, story = story, book = book, report = outcome, limits = limits,
-    on_result = given.on_result, should_stop = given.should_stop,
-    max_duration = given.max_duration, resuming = story.opened ~= nil,
-    with_canary = given.canary ~= false and not verb.once,
+local function run(case, given, limits, outcome)
+  local now, story, path = core.now(), case.story, case.path
+  local job = setmetatable(merged(case, {
+    report = outcome, outcomes = story.outcomes, limits = limits, resuming = story.opened ~= nil,
+    on_result = given.on_result or false, should_stop = given.should_stop or false,
+    max_duration = given.max_duration or false,
+    with_canary = given.canary ~= false and not case.verb.once,
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
-    begun = now, synced = now, flushed = now,
-  }, Job)
+    begun = now, synced = now, flushed = now, signal = false, raised = false,
+  }), Job)
   -- What the last run learned of the service's limit is where this one begins.
-  if story.ended and story.ended.rate then core.set_pace(client, story.ended.rate) end
+  if story.ended and story.ended.rate then core.set_pace(case.client, story.ended.rate) end
   job.recheck = given.recheck
   if job.recheck == nil then job.recheck = RECHECK end
-  job.progress = given.on_progress and progress.new(given.on_progress, client, outcome)
+  job.progress = given.on_progress and progress.new(given.on_progress, case.client, outcome)
+    or false
   local function work()
-    local opened = job:write(journal.fields {
-      "kind", "open", "at", os.time(), "pid", core.journal.pid(),
-      "limits", journal.object(limits), n = 8,
-    })
-    if not opened or not job:keep(book:sync()) then return nil, journal.failure(outcome.stopped) end
-    return client:run(function(tasks) return job:run(tasks) end)
+    local opened = job:write(journal.record("open", {
+      at = os.time(), pid = core.journal.pid(), limits = limits,
+    }))
+    if not opened or not job:keep(job.book:sync()) then
+      return nil, journal.failure(outcome.stopped)
+    end
+    return case.client:run(function(tasks) return job:run(tasks) end)
   end
   local ok, sent, err = pcall(work)
   outcome.elapsed = core.now() - now
@@ -199,13 +192,13 @@ end
 
 -- The facts of the plan, with the administrators as they are now where the plan takes some away:
 -- earlier runs, or others, may have taken some already.
-local function facts_of(client, verb, story, book)
-  local planned, lost = story.planned, 0
+local function facts_of(case)
+  local planned, lost = case.story.planned, 0
   if (planned.admins_lost or 0) == 0 then return planned end
-  local admins, count = admins_of(client)
+  local admins, count = guards.admins(case.client)
   if not admins then return nil, count end
-  for person in open_people(book, story) do
-    if admins[person.user] and verb.takes_admin(person.change, guards.is_admin) then
+  for person in open_people(case) do
+    if admins[person.user] and case.verb.takes_admin(person.change, guards.is_admin) then
       lost = lost + 1
     end
   end
@@ -224,54 +217,60 @@ local function limits_of(story, given)
   return limits
 end
 
-local function begin(client, verb, story, book, path, given, outcome)
-  local limits = limits_of(story, given)
-  local facts, err = facts_of(client, verb, story, book)
+local function begin(case, given, outcome)
+  local limits = limits_of(case.story, given)
+  local facts, err = facts_of(case)
   if facts then
     local sentences = guards.refusals(limits, facts)
-    if #sentences == 0 then return run(client, verb, story, book, path, given, limits, outcome) end
-    err = refused(sentences)
+    if #sentences == 0 then return run(case, given, limits, outcome) end
+    err = refused(table.concat(sentences, "; "))
   end
-  if path then book:close() end
+  if case.path then case.book:close() end
   return nil, err
+end
+
+-- The case of a plan that is applied for the first time, or nil and an error.
+local function reopen(plan)
+  local case, path, problem = merged(plan.case), plan.journal, nil
+  if path then
+    case.book, problem = journal.open(path)
+    if not case.book then return nil, problem end
+  end
+  -- As many records as when the plan was read: nothing was added since.
+  if case.book:count() ~= plan.records then case.story, problem = journal.story(case.book, path) end
+  if case.story and not journal.begins_with(case.book, plan.header) then
+    case.story, problem = nil, path .. " holds another plan now"
+  end
+  if case.story and not case.story.opened then return case end
+  if path then case.book:close() end
+  if not case.story then return nil, journal.failure(problem) end
+  return nil, refused("this plan was applied already" .. (path
+    and (": go on with client.bulk:resume %q"):format(path)
+    or "; make a new one, which takes up what is left"))
 end
 
 --- Applies a plan for the first time.
 function M.plan(plan, given)
-  local book, path = plan.book, plan.journal
-  if path then
-    local err
-    book, err = journal.open(path)
-    if not book then return nil, err end
-  end
-  local story, problem = journal.story(book, path)
-  if story and not journal.same(story.header, plan.header) then
-    story, problem = nil, path .. " holds another plan now"
-  end
-  if not story or story.opened then
-    if path then book:close() end
-    if not story then return nil, journal.failure(problem) end
-    return nil, refused({ "this plan was applied already" }, path
-      and (": go on with client.bulk:resume %q"):format(path)
-      or "; make a new one, which takes up what is left")
-  end
-  plan.report = report.new(story, plan.book, path)
-  local outcome, failure = begin(plan.client, plan.verb, story, book, path, given, plan.report)
+  local case, err = reopen(plan)
+  if not case then return nil, err end
+  plan.report = report.new(case)
+  local outcome
+  outcome, err = begin(case, given, plan.report)
   if outcome then return outcome end
   plan.report = nil
-  return nil, failure
+  return nil, err
 end
 
 --- Goes on with a job, or begins it.
---- @param story table of the open journal
-function M.resume(client, verb, story, book, path, given)
-  local outcome = report.new(story, nil, path)
-  if story.opened and outcome.pending == 0 and outcome.to_retry == 0 then
-    book:close()
+--- @param case table of a journal that is open for writing
+function M.resume(case, given)
+  local outcome = report.new(case)
+  if case.story.opened and outcome.pending == 0 and outcome.to_retry == 0 then
+    case.book:close()
     return outcome
   end
   outcome:go_on()
-  return begin(client, verb, story, book, path, given, outcome)
+  return begin(case, given, outcome)
 end
 
 return M

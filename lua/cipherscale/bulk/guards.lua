@@ -37,6 +37,32 @@ local function gives_owner(thing) return gives(thing, "OWNER") end
 --- Does a role, or a group, make its holders administrators?
 function M.is_admin(thing) return gives(thing, "ADMIN") or gives(thing, "OWNER") end
 
+--- Who administrates a tenant: the active users who hold ADMIN or OWNER, directly or by a group.
+--- @return table|nil admins id → "ADMIN" or "OWNER"
+--- @return number|table count how many, or the error
+--- @return number reads how many requests it took
+function M.admins(client)
+  local roles, err = client.roles:list()
+  if not roles then return nil, err end
+  local admins, count, reads = {}, 0, 1
+  for _, role in ipairs(roles) do
+    if M.is_admin(role) then
+      local users
+      users, err = client.roles:users(role.id, { groups = true })
+      if not users then return nil, err end
+      reads = reads + 1
+      for _, user in ipairs(users) do
+        local status = type(user.status) == "string" and user.status:lower()
+        if status ~= "deactivated" then
+          if not admins[user.id] then count = count + 1 end
+          admins[user.id] = admins[user.id] == "OWNER" and "OWNER" or role.type
+        end
+      end
+    end
+  end
+  return admins, count, reads
+end
+
 --- Of somebody whom no job changes.
 M.PROTECTED = "protected (protect)"
 

@@ -53,51 +53,50 @@ function Job:write_soon(record)
   if now - self.synced >= SYNC_EVERY then
     self.synced, self.flushed = now, now
     self:keep(self.book:sync())
-  elseif self.verb.once or now - self.flushed >= FLUSH_EVERY then
+  elseif now - self.flushed >= FLUSH_EVERY or self.verb.once then
     self.flushed = now
     self:keep(self.book:flush())
   end
 end
 
-local function delta_text(change)
-  local known = change.outcome
-  if not known then
-    known = ('"added":%s,"removed":%s'):format(
-      journal.ids(change.add), journal.ids(change.remove))
-    change.outcome = known
-  end
-  return known
-end
-
--- Notes a person's fate. `delta` is all that was really done to the person, by earlier runs, too;
--- `unclear` says that more of the change may have been done: true, or why it cannot be read back.
-function Job:settle(person, fate, delta, err, unclear)
-  local record = '"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",'
-    .. delta_text(delta)
-  local words = err and tostring(err)
+-- What went wrong, in words, and as the end of a record. `unclear`: more may have been done than
+-- is known; true, or why it cannot be read back.
+local function error_of(err, unclear)
+  local words, record = tostring(err), type(err) == "table" and err or {}
   if type(unclear) == "table" then
     words = ("%s; and it cannot be read back: %s"):format(words, tostring(unclear))
   end
-  if err then
-    local is_record = type(err) == "table"
-    record = record .. "," .. journal.fields {
-      "unclear", unclear and true or nil, "error", words, "status", is_record and err.status or nil,
-      "code", is_record and err.code or nil, "attempts", is_record and err.attempts or nil,
-      "request_id", is_record and err.request_id or nil, n = 12,
-    }
-  end
-  self:write_soon(record)
-  local earlier = self.story.outcomes[person.n]
-  self.report:count(fate, earlier and earlier.fate)
+  return words, "," .. journal.fields {
+    error = words, unclear = unclear and true or nil, status = record.status, code = record.code,
+    attempts = record.attempts, request_id = record.request_id,
+  }
+end
+
+-- What a failure, or its end, means for the whole job.
+function Job:count_failure(person, fate, err)
   -- What an earlier run left in doubt says nothing of this one.
-  if fate == "failed" or fate == "in_doubt" and err ~= FATE_UNKNOWN then
-    self.last_error, self.last_user, self.failed = err, person.user, self.failed + 1
-    self.unreachable = UNREACHABLE[err.kind] and self.unreachable + 1 or 0
-    local reason = guards.ask("stop", self.limits, self)
-    if reason then self:stop("%s", reason) end
-  else
-    self.unreachable = 0
+  local failed = fate == "failed" or fate == "in_doubt" and err ~= FATE_UNKNOWN
+  self.unreachable = failed and UNREACHABLE[err.kind] and self.unreachable + 1 or 0
+  if not failed then return end
+  self.last_error, self.last_user, self.failed = err, person.user, self.failed + 1
+  local reason = guards.ask("stop", self.limits, self)
+  if reason then self:stop("%s", reason) end
+end
+
+-- Notes a person's fate. `delta` is all that was really done to the person, by earlier runs, too.
+function Job:settle(person, fate, delta, err, unclear)
+  local words, ending = nil, ""
+  if err then words, ending = error_of(err, unclear) end
+  local done = delta.outcome
+  if not done then
+    done = ('"added":%s,"removed":%s'):format(journal.ids(delta.add), journal.ids(delta.remove))
+    delta.outcome = done -- many people share a change
   end
+  self:write_soon('"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",' .. done
+    .. ending)
+  local earlier = self.outcomes[person.n]
+  self.report:count(fate, earlier and earlier.fate)
+  if err then self:count_failure(person, fate, err) else self.unreachable = 0 end
   if self.on_result then
     self:call("on_result", self.on_result, report.row(person, fate, delta, words))
   end
@@ -107,20 +106,8 @@ end
 
 -- ---- One person ----
 
--- What earlier runs did to a person.
-function Job:prior(person) return self.story.outcomes[person.n] or state.NOTHING end
-
--- May they have done more than that?
-function Job:in_doubt(person) return journal.in_doubt(self.story, person.n) end
-
--- Whether what is held is still what the plan saw (and earlier runs left): "before", "after" when
--- it is what the plan wants, else "other".
-function Job:compare(person, held)
-  local base = state.apply(state.of(person.change.before), self:prior(person))
-  if state.equal(held, base) then return "before" end
-  if state.equal(held, state.target(person.change)) then return "after" end
-  return "other"
-end
+-- What earlier runs are known to have done to a person.
+function Job:prior(person) return self.outcomes[person.n] or state.NOTHING end
 
 function Job:read(person)
   return self.verb.read(self.client, person.user, self.story.header.by_id)
@@ -130,21 +117,20 @@ end
 -- was done before. Gives the fate, what was done in all, the error, and where more may have been
 -- done, why it cannot be read back.
 function Job:send(person, change, done)
-  local sent, err = change, nil
-  for _ = 1, UNCLEAR_ROUNDS do
-    local ok, part
-    ok, err, part = self.verb.send(self.client, person.user, sent)
-    if ok then return sent == change and "changed" or "verified", person.change end
+  local send = self.verb.send
+  local ok, err, part = send(self.client, person.user, change)
+  if ok then return "changed", person.change end
+  for round = 1, UNCLEAR_ROUNDS do
     done = part and state.both(done, part) or done
     if not err.ambiguous then return "failed", done, err end
     if self.verb.once then return "in_doubt", state.NOTHING, err end
     local held, problem = self:read(person)
-    if not held then
-      return "failed", done, err, problem
-    end
-    done = state.made(held, person.change)
-    sent = state.missing(held, state.target(person.change), person.change)
-    if state.nothing(sent) then return "verified", person.change end
+    if not held then return "failed", done, err, problem end
+    done, change = state.split(held, person.change)
+    if #change.add + #change.remove == 0 then return "verified", person.change end
+    if round == UNCLEAR_ROUNDS then break end
+    ok, err, part = send(self.client, person.user, change)
+    if ok then return "verified", person.change end
   end
   return "failed", done, err
 end
@@ -152,15 +138,13 @@ end
 -- Whether a person is read before anything is sent.
 function Job:must_read()
   if self.verb.once then return false end
-  if self.resuming then return true end
-  return self.recheck and os.time() - self.story.planned.at >= self.recheck
+  return self.resuming or self.recheck and os.time() - self.story.planned.at >= self.recheck
 end
 
--- What is to be sent to a person, and what was done before; or nil and the fate when that person
--- is settled already.
+-- What is to be sent to somebody who may be protected, or not be as the plan saw them, and what was
+-- done before; or nil and the fate when that person is settled already.
 function Job:prepare(person)
-  local prior = self:prior(person)
-  local in_doubt = self:in_doubt(person)
+  local prior, in_doubt = self:prior(person), journal.in_doubt(self.story, person.n)
   if self.is_protected and self.is_protected(person) then
     return nil, self:settle(person, "withheld", prior, guards.PROTECTED, in_doubt)
   end
@@ -170,18 +154,16 @@ function Job:prepare(person)
   if not self:must_read() then return person.change, prior end
   local held, err = self:read(person)
   if not held then return nil, self:fail(person, prior, err, in_doubt) end
-  local as = self:compare(person, held)
-  if as == "after" then
+  local change = person.change
+  local made, rest = state.split(held, change)
+  if state.equal(held, state.apply(state.of(change.before), prior)) then return rest, prior end
+  if state.equal(held, state.target(change)) then
     -- Only where the job may have been there is it the job's own work.
-    if in_doubt then return nil, self:settle(person, "verified", person.change) end
+    if in_doubt then return nil, self:settle(person, "verified", change) end
     if self.resuming then return nil, self:settle(person, "unchanged", prior) end
   end
   -- Several requests may have come half the way.
-  local half_done = in_doubt and self.verb.requests and state.on_the_way(held, person.change)
-  if as == "before" or half_done then
-    return state.missing(held, state.target(person.change), person.change),
-      as == "before" and prior or state.made(held, person.change)
-  end
+  if in_doubt and self.verb.requests and state.on_the_way(held, change) then return rest, made end
   return nil, self:settle(person, "conflict", prior,
     "changed since the plan was made: holds " .. state.words(held, self.story.header))
 end
@@ -208,14 +190,18 @@ end
 -- Changes one person; gives the fate, or nil, err where nothing could be sent at all.
 function Job:change(person)
   if self.report.stopped then return nil end
-  local change, so_far = self:prepare(person)
-  if not change then return so_far end
+  local change, done = person.change, state.NOTHING
+  if self.careful then
+    change, done = self:prepare(person)
+    if not change then return done end
+  end
   if self.verb.once then
     local ok = self:write('"kind":"sending","person":' .. person.n)
       and self:keep(self.book:sync())
     if not ok then return nil end
   end
-  local fate, done, err, unclear = self:send(person, change, so_far)
+  local fate, err, unclear
+  fate, done, err, unclear = self:send(person, change, done)
   if fate == "failed" then
     if NEVER_SENT[err.kind] and not err.retry_after and not self.any_sent then
       return nil, err
@@ -230,36 +216,28 @@ end
 
 -- Changes one person and reads back: as planned, and nothing lost beside it?
 function Job:canary(person)
-  local verb, client = self.verb, self.client
-  local effective = verb.effective
-  local before, err
-  if effective then
-    before, err = effective(client, person.user)
-    if not before then
-      return self:fail(person, self:prior(person), err, self:in_doubt(person))
-    end
+  local effective, client = self.verb.effective, self.client
+  local before, err = {}, nil
+  if effective then before, err = effective(client, person.user) end
+  if not before then
+    return self:fail(person, self:prior(person), err, journal.in_doubt(self.story, person.n))
   end
   local fate
   fate, err = self:change(person)
   if fate ~= "changed" and fate ~= "verified" then return nil, err end
   local who = text.who(person)
   local held, problem = self:read(person)
-  if not held and problem.kind == "cancelled" then return fate end
-  if not held then
+  local as_planned, after = held and state.equal(held, state.target(person.change)), held
+  if as_planned and effective then after, problem = effective(client, person.user) end
+  local lost = after and as_planned and state.lost(before, after, person.change)
+  if not after and problem.kind ~= "cancelled" then
     self:stop("canary: %s cannot be read back: %s", who, tostring(problem))
-  elseif not state.equal(held, state.target(person.change)) then
+  elseif after and not as_planned then
     self:stop("canary: %s is not as planned after the change: holds %s", who,
       state.words(held, self.story.header))
-  elseif effective then
-    local after
-    after, problem = effective(client, person.user)
-    local lost = after and state.lost(before, after, person.change)
-    if not after then
-      self:stop("canary: %s cannot be read back: %s", who, tostring(problem))
-    elseif lost then
-      self:stop("canary: %s has lost %s, which the plan does not remove; does a direct role "
-        .. "replace inherited ones in this tenant?", who, state.words(lost, self.story.header))
-    end
+  elseif lost then
+    self:stop("canary: %s has lost %s, which the plan does not remove; does a direct role "
+      .. "replace inherited ones in this tenant?", who, state.words(lost, self.story.header))
   end
   return fate
 end

@@ -17,7 +17,7 @@
 local core = require "cipherscale.core"
 
 local decode = core.decode
-local find, match, sub = string.find, string.match, string.sub
+local match = string.match
 
 local M = {}
 
@@ -28,81 +28,55 @@ local function quote(text) return core.quote(text, true) end
 
 -- ---- Writing ----
 
---- A list of things as a JSON array of their ids.
-function M.ids(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = quote(thing.id) end
-  return "[" .. table.concat(list, ",") .. "]"
-end
-
 -- JSON knows no infinity, which is how people say that there is no limit.
 local function number(value)
   if value % 1 == 0 and math.abs(value) < 2^53 then return ("%d"):format(value) end
   return ("%.17g"):format(math.max(-1e308, math.min(1e308, value)))
 end
 
---- Fields as the inside of a JSON object: strings, numbers, booleans, lists of JSON texts, and
---- tables { json = text } for what is JSON already. A nil value is left out.
-function M.fields(list)
-  local parts = {}
-  for n = 1, list.n or #list, 2 do
-    local name, value = list[n], list[n + 1]
-    local kind = type(value)
-    if kind == "table" then
-      value = value.json or "[" .. table.concat(value, ",") .. "]"
-    elseif kind == "string" then
-      value = quote(value)
-    elseif kind == "number" then
-      value = number(value)
-    elseif kind ~= "nil" then
-      value = tostring(value)
-    end
-    if value ~= nil then parts[#parts + 1] = ('"%s":%s'):format(name, value) end
-  end
-  return table.concat(parts, ",")
+local function encode(value)
+  if type(value) == "string" then return quote(value) end
+  if type(value) == "number" then return number(value) end
+  if type(value) ~= "table" then return tostring(value) end
+  local list = {}
+  for n, each in ipairs(value) do list[n] = encode(each) end
+  if #list == 0 and next(value) ~= nil then return "{" .. M.fields(value) .. "}" end
+  return "[" .. table.concat(list, ",") .. "]"
 end
 
---- A list of strings as what fields() takes.
-function M.strings(list)
-  local texts = {}
-  for n, value in ipairs(list) do texts[n] = quote(value) end
-  return texts
-end
-
---- A table of strings, numbers, booleans and lists of strings as a JSON object, its names in
---- order.
-function M.object(map)
-  local names, list = {}, {}
+--- The inside of a JSON object, its names in order; what is no object, an empty one too, is a list.
+function M.fields(map)
+  local names = {}
   for name in pairs(map) do names[#names + 1] = name end
   table.sort(names)
-  for n, name in ipairs(names) do
-    local value = map[name]
-    list[2 * n - 1], list[2 * n] = name, type(value) == "table" and M.strings(value) or value
+  for n, name in ipairs(names) do names[n] = '"' .. name .. '":' .. encode(map[name]) end
+  return table.concat(names, ",")
+end
+
+--- A record of a kind.
+function M.record(kind, map) return ('"kind":"%s",%s'):format(kind, M.fields(map)) end
+
+--- A list of things as a JSON array of their ids.
+function M.ids(things)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = thing.id end
+  return encode(list)
+end
+
+--- The record of a person in a plan; `change` is its end, from "before" on. What core.journal reads
+--- quickly comes first.
+function M.person(person, change)
+  local text = ('"kind":"plan","person":%d,"line":%d'):format(person.number, person.line)
+  if person.id then text = text .. ',"user":' .. quote(person.id) end
+  if person.email then text = text .. ',"email":' .. quote(person.email) end
+  if person.withheld or person.unknown or person.again or person.cells then
+    text = text .. "," .. M.fields {
+      withheld = person.withheld, unknown = person.unknown, again = person.again,
+      cells = person.cells,
+    }
   end
-  return { json = "{" .. M.fields(list) .. "}" }
+  return text .. "," .. change
 end
-
--- The same interface as core.journal's, for jobs without a file.
-local Memory = {}
-Memory.__index = Memory
-
-function Memory:append(text)
-  local n = #self + 1
-  self[n] = '{"record":' .. n .. "," .. text .. "}"
-  return n
-end
-
-function Memory:records(first)
-  local n = (first or 1) - 1
-  return function()
-    n = n + 1
-    if self[n] then return self[n], n end
-    return nil
-  end
-end
-
-function Memory:flush() return self ~= nil end
-Memory.sync, Memory.close = Memory.flush, Memory.flush
 
 -- ---- Reading ----
 
@@ -135,64 +109,41 @@ local function change_of(header, text)
   return change
 end
 
--- Where the kind of a record can begin at the earliest.
-local PLAN_FROM = #'{"record":1,"kind":' + 1
-
--- The end of what a record says: before its check, which a file has.
-local function body_end(line)
-  return sub(line, -2) == '"}' and #line - #',"check":"00000000"}' or #line - 1
-end
-
---- The person of a plan record: { n =, line =, user =, email =, change =, withheld =, unknown =,
---- again =, cells = }, or nil when it is another record. Most lines need no JSON decoder.
-function M.person(header, line)
-  local n, place, at = match(line, '"plan","person":(%d+),"line":(%d+),()', PLAN_FROM)
-  if not n then return nil end
-  local before = find(line, '"before":[', at, true)
-  local user, email, rest
-  if sub(line, at, at + 7) == '"user":"' then
-    local close = find(line, '"', at + 8, true)
-    user, rest = sub(line, at + 8, close - 1), close + 2
-    if rest ~= before then email, rest = match(line, '^"email":"([^"\\]*)",()', rest) end
-    if find(user, "\\", 1, true) then rest = nil end
-  end
-  local person = {
-    n = tonumber(n), line = tonumber(place), user = user, email = email,
-    change = change_of(header, sub(line, before, body_end(line))),
-  }
-  if rest ~= before then
-    local fields = read_json("{" .. sub(line, at, before - 2) .. "}")
-    person.user, person.email, person.cells = fields.user, fields.email, fields.cells
-    person.withheld, person.unknown, person.again = fields.withheld, fields.unknown, fields.again
-  end
-  return person
-end
-
---- Are two headers of one plan?
-function M.same(a, b) return a.at == b.at and a.verb == b.verb and a.asked == b.asked end
-
---- Iterates over the people of a plan, in the order of its entries.
+--- Iterates over the people of a plan, in the order of its entries: { n =, line =, user =, email =,
+--- change =, withheld =, unknown =, again =, cells = }.
 function M.people(book, header)
-  local next_line = book:records(2)
+  local next_person = book:people()
   return function()
-    local line = next_line()
-    return line and M.person(header, line)
+    local n, line, user, email, change, other = next_person()
+    if not n then return nil end
+    change = change_of(header, change)
+    if not other then
+      return { n = n, line = line, user = user, email = email, change = change }
+    end
+    local person = read_json("{" .. other .. "}")
+    person.n, person.line, person.change = n, line, change
+    return person
   end
 end
 
 local function read_header(line, path)
-  local header = line and find(line, '^{"record":1,"kind":"header"') and read_json(line)
+  local header = line and match(line, '^{"record":1,"kind":"header"') and read_json(line)
   if not header then return nil, ("%s is no journal of this module"):format(path) end
   if header.format > M.FORMAT then
     return nil, ("%s was written by a newer version (%s, format %d); this one reads format %d")
       :format(path, header.version, header.format, M.FORMAT)
   end
-  header.by_id, header.changes = {}, {}
+  header.by_id, header.changes, header.line = {}, {}, line
   for n, thing in ipairs(header.things) do
     thing.order = n
     header.by_id[thing.id] = thing
   end
   return header
+end
+
+--- Is a header the one of this journal?
+function M.begins_with(book, header)
+  return book:records()() == header.line
 end
 
 -- Outcomes that are alike share one table.
@@ -207,56 +158,57 @@ local function outcome_of(story, text)
   return outcome
 end
 
+-- Whoever had no outcome when a run was killed stays in doubt.
+local function judge(story)
+  story.unclean = story.unclean or story.opened and not (story.ended and story.ended.clean)
+end
+
 local readers = {
-  planned = function(story, line) story.planned = read_json(line) end,
-  open = function(story, line)
+  planned = function(story, record) story.planned = record end,
+  open = function(story, record)
     story.before = { opened = story.opened, ended = story.ended, unclean = story.unclean }
-    -- Whoever had no outcome when a run was killed stays in doubt.
-    story.unclean = story.unclean or story.opened and not (story.ended and story.ended.clean)
-    story.opened, story.ended = read_json(line), nil
-    story.begun = story.begun or story.opened.at
+    judge(story)
+    story.opened, story.ended, story.begun = record, nil, story.begun or record.at
   end,
-  sending = function(story, line) story.sending[tonumber(match(line, '"person":(%d+)'))] = true end,
-  unsent = function(story, line) story.sending[tonumber(match(line, '"person":(%d+)'))] = nil end,
-  outcome = function(story, line)
-    local person, text = match(line, '^{"record":%d+,"kind":"outcome","person":(%d+),(.-)}$')
-    text = text:gsub(',"check":"%x+"$', "")
-    person = tonumber(person)
-    story.outcomes[person], story.sending[person] = outcome_of(story, text), nil
-  end,
-  ["end"] = function(story, line)
-    story.ended = read_json(line)
-    if story.ended.nothing_sent then -- as if that run had not been
+  sending = function(story, record) story.sending[record.person] = true end,
+  unsent = function(story, record) story.sending[record.person] = nil end,
+  ["end"] = function(story, record)
+    story.ended = record
+    if record.nothing_sent then -- as if that run had not been
       local before = story.before
       story.opened, story.ended, story.unclean = before.opened, before.ended, before.unclean
     end
   end,
 }
 
---- What a journal tells: { header, planned, begun, opened, ended, outcomes, sending }, where the
---- last two are by person.
---- @return table|nil story
---- @return string|nil problem
-function M.story(book, path)
-  local ok, story, problem = pcall(M.read_story, book, path)
-  if ok then return story, problem end
-  return nil, type(story) == "string" and ("%s: %s"):format(path or "the journal", story)
-    or tostring(story)
-end
-
---- The same, raising what cannot be read.
-function M.read_story(book, path)
-  local next_line = book:records()
+local function read_story(book, path)
+  local next_line = book:records(1, "plan")
   local header, problem = read_header(next_line(), path)
   if not header then return nil, problem end
   local story = { header = header, outcomes = {}, sending = {}, alike = {} }
   for line in next_line do
     local kind = match(line, '^{"record":%d+,"kind":"(%w+)"')
-    local read = readers[kind]
-    if read then read(story, line) end
+    if kind == "outcome" then
+      local person, text = match(line, '"person":(%d+),(.-)}$')
+      person, text = tonumber(person), text:gsub(',"check":"%x+"$', "")
+      story.outcomes[person], story.sending[person] = outcome_of(story, text), nil
+    elseif readers[kind] then
+      readers[kind](story, read_json(line))
+    end
   end
-  story.unclean = story.unclean or story.opened and not (story.ended and story.ended.clean)
+  judge(story)
   return story
+end
+
+--- What a journal tells: { header, planned, begun, opened, ended, outcomes, sending }, where the
+--- last two are by person.
+--- @return table|nil story
+--- @return string|nil problem
+function M.story(book, path)
+  local ok, story, problem = pcall(read_story, book, path)
+  if ok then return story, problem end
+  return nil, type(story) == "string" and ("%s: %s"):format(path or "the journal", story)
+    or tostring(story)
 end
 
 --- May the job have done more to a person than the journal knows?
@@ -268,10 +220,10 @@ end
 
 --- A sentence when nothing that a journal names is in a tenant, else nil. Some of it may have been
 --- deleted since.
---- @param here table what the tenant has, by id
-function M.stranger(story, here, path)
+--- @param story table with `here`: what the tenant has, by id
+function M.stranger(story, path)
   for _, thing in ipairs(story.header.things) do
-    if here[thing.id] then return nil end
+    if story.here[thing.id] then return nil end
   end
   local first = story.header.things[1]
   return first and ("%s belongs to another tenant, or what it names has been deleted: '%s' (%s) is "
@@ -280,25 +232,24 @@ end
 
 -- ---- Files ----
 
-local function failure(message, more)
-  local record = { kind = "journal", message = message }
-  for name, value in pairs(more or {}) do record[name] = value end
-  return core.error(record)
+local function failure(message, code)
+  return core.error { kind = "journal", message = message, code = code }
 end
 M.failure = failure
 
 --- Where a journal goes: a name that ends in "/" is a folder in which a name is made from the time.
 function M.path(given)
-  if sub(given, -1) ~= "/" then return given end
+  if given:sub(-1) ~= "/" then return given end
   local stem, n = given .. os.date("!%Y%m%dT%H%M%SZ"), 1
   local path = stem .. ".jsonl"
-  while true do
-    local file = io.open(path)
-    if not file then return path end
+  local file = io.open(path)
+  while file do
     file:close()
     n = n + 1
     path = ("%s-%d.jsonl"):format(stem, n)
+    file = io.open(path)
   end
+  return path
 end
 
 -- What an existing journal is, in words.
@@ -321,13 +272,12 @@ end
 
 --- A new journal, or one in memory when there is no path.
 function M.create(path)
-  if not path then return setmetatable({}, Memory) end
+  if not path then return core.journal.memory() end
   local book, err = core.journal.create(path)
   if book then return book end
   if err.code == "exists" then
     local what = describe(path)
-    return nil, failure(("%s exists already%s"):format(path, what and ": " .. what or ""),
-      { code = "exists" })
+    return nil, failure(("%s exists already%s"):format(path, what and ": " .. what or ""), "exists")
   end
   return nil, err
 end
@@ -339,7 +289,7 @@ function M.open(path)
   if err.code == "locked" then
     local _, story = describe(path)
     local by = story and (" (process %d)"):format(story.opened.pid) or ""
-    return nil, failure(("%s is in use by another run%s"):format(path, by), { code = "locked" })
+    return nil, failure(("%s is in use by another run%s"):format(path, by), "locked")
   end
   return nil, err
 end

@@ -5,7 +5,6 @@
 -- person in the order of the entries. Nothing is changed in the tenant. Of each person only a few
 -- bytes are kept meanwhile.
 
-local admins_of = require "cipherscale.bulk.admins"
 local core = require "cipherscale.core"
 local guards = require "cipherscale.bulk.guards"
 local journal = require "cipherscale.bulk.journal"
@@ -13,7 +12,6 @@ local nearest = require "cipherscale.bulk.nearest"
 local options = require "cipherscale.bulk.options"
 local people = require "cipherscale.bulk.people"
 local search = require "cipherscale.bulk.search"
-local spool = require "cipherscale.bulk.spool"
 local text = require "cipherscale.bulk.text"
 local things = require "cipherscale.bulk.things"
 
@@ -27,10 +25,10 @@ local NO_CHANGE = '"before":[],"add":[],"remove":[]'
 local Making = {}
 Making.__index = Making
 
-function Making:problem(line, name, candidates, message, ...)
+function Making:problem(line, message, name, candidates)
   self.problems[#self.problems + 1] = {
     line = line, name = name, candidates = candidates,
-    message = (line and ("%s %d: "):format(self.word, line) or "") .. message:format(...),
+    message = (line and ("%s %d: "):format(self.word, line) or "") .. message,
   }
 end
 
@@ -39,98 +37,80 @@ local function unresolved(problems)
     if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
     return a.message < b.message
   end)
-  local lines = { text.count(#problems, "entry is", "entries are") .. " not understood" }
+  local rows, lines = {}, {}
   for n = 1, math.min(#problems, SHOWN_PROBLEMS) do
-    lines[#lines + 1] = "  " .. text.clean(problems[n].message)
+    rows[n] = { text.clean(problems[n].message) }
   end
-  lines[#lines + 1] = text.more(SHOWN_PROBLEMS, #problems)
+  text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", rows,
+    #problems)
   return core.error {
     kind = "unresolved", message = table.concat(lines, "\n"), unresolved = problems,
   }
 end
 
+-- Notes a person in a journal: of the entries, or of the plan.
+local function append(book, person, change)
+  local ok, err = book:append(journal.person(person, change))
+  if not ok then error(err, 0) end
+end
+
 -- ---- The entries ----
 
-function Making:resolve_job()
-  local verb, job = self.verb, self.job
-  local function problem(message, name, candidates)
-    self:problem(nil, name, candidates, "%s", message)
-  end
-  self.sides = {}
-  for _, side in ipairs(verb.sides) do self.sides[side] = true end
-  self.ask = verb.fixed and self.catalogue:fixed(verb.fixed)
-    or self.catalogue:ask(job, verb.sides, problem)
-  -- A job that is not understood is no reason to complain of each entry.
-  if #self.problems > 0 then self.nothing_is_fine = true end
+-- What some wishes ask for; what is wrong with them is a problem of the line, if there is one.
+function Making:understand(wishes, line)
+  return self.catalogue:ask(wishes, self.verb.sides, function(...) self:problem(line, ...) end)
 end
 
 local function asks_nothing(ask)
   return not ask.set and #ask.add + #ask.remove + #ask.replace == 0
 end
 
--- The ask of one entry: its own wishes, else the job's.
-function Making:ask_of(entry)
-  if not entry.wishes then return self.ask end
-  return self.catalogue:ask(entry.wishes, self.verb.sides, function(message, name, candidates)
-    self:problem(entry.line, name, candidates, "%s", message)
-  end)
+local function asks_otherwise(name)
+  return "asks for something else than an earlier entry for " .. name
 end
 
 function Making:take_entry(entry)
-  if entry.problem then return self:problem(entry.line, nil, nil, "%s", entry.problem) end
-  local known = #self.problems
-  local ask = self:ask_of(entry)
-  local name = entry.id or entry.email
+  if entry.problem then return self:problem(entry.line, entry.problem) end
+  local known, name = #self.problems, entry.id or entry.email
+  local ask = entry.wishes and self:understand(entry.wishes, entry.line) or self.ask
   if #self.problems == known and asks_nothing(ask) and not self.nothing_is_fine then
-    return self:problem(entry.line, name, nil, "nothing is asked for: %s expected",
-      table.concat(self.verb.sides, ", "))
+    return self:problem(entry.line, ("nothing is asked for: %s expected"):format(
+      table.concat(self.verb.sides, ", ")), name)
   end
-  local number, new = self.search:name(entry.id, entry.email)
-  local asked = self.asks[number] or self.ask
-  if not new and asked ~= ask then
-    self:problem(entry.line, name, nil, "asks for something else than an earlier entry for '%s'",
-      name)
+  local number, new = self.search:name(entry.id, not entry.id and entry.email or nil)
+  if not new and (self.asks[number] or self.ask) ~= ask then
+    self:problem(entry.line, asks_otherwise(("'%s'"):format(name)), name)
   end
   if new and ask ~= self.ask then self.asks[number] = ask end
-  local cells = ""
-  if entry.cells then
-    local list = {}
-    for n, cell in ipairs(entry.cells) do list[n] = core.quote(cell, true) end
-    cells = table.concat(list, ",")
-  end
-  self.entries:add(("%d\t%d\t%s\t%s\t%s"):format(entry.line, new and number or -number,
-    entry.id and "I" or "E", core.quote(name), cells))
+  entry.number, entry.again = number, not new or nil
+  append(self.entries, entry, NO_CHANGE)
 end
 
 function Making:read_entries()
-  self.entries = spool.new(self.on_disk)
+  local err
+  self.entries, err = (self.path and core.journal.temporary or core.journal.memory)()
+  if not self.entries then error(err, 0) end
   local problem = people.column_problem(self.columns)
-  if problem then self:problem(1, nil, nil, "%s", problem) end
-  while true do
-    local entry = self.next_entry()
-    if not entry then return end
-    self:take_entry(entry)
-  end
+  if problem then self:problem(1, problem) end
+  for entry in self.next_entry do self:take_entry(entry) end
 end
 
--- An entry as it comes back from the spool, put together with what the pages told.
-local function parse(making, line)
-  local place, number, kind, name, cells =
-    line:match("^(%d+)\t(%-?%d+)\t(.)\t([^\t]*)\t(.*)$")
-  number = tonumber(number)
-  local found, again = making.search, number < 0
-  number = math.abs(number)
-  local first = found:first_of(number, kind == "I")
-  local person = {
-    number = first, line = tonumber(place), again = again or first ~= number,
-    name = core.decode(name), ask = making.asks[number] or making.ask,
-    cells = cells ~= "" and { json = "[" .. cells .. "]" } or nil,
-    holding = found.holdings[first],
-  }
-  person.id = found.ids[first]
-  person.email = found.emails[first]
-  if kind == "I" then person.id = person.name else person.email = person.email or person.name end
-  return person
+-- Iterates over the entries, put together with what the pages told.
+function Making:people()
+  local next_entry, found = self.entries:people(), self.search
+  return function()
+    local number, line, id, email, _, other = next_entry()
+    if not number then return nil end
+    local fields = other and core.decode("{" .. other .. "}") or { user = id, email = email }
+    local first = found:first_of(number, fields.user ~= nil)
+    return {
+      number = first, line = line, again = fields.again or first ~= number or nil,
+      name = fields.user or fields.email, ask = self.asks[number] or self.ask,
+      id = fields.user or found.ids[first],
+      email = found.emails[first] or fields.email,
+      cells = fields.cells, holding = found.holdings[first],
+    }
+  end
 end
 
 -- ---- Who they are and what they hold ----
@@ -140,12 +120,8 @@ function Making:holding_of(held)
   local before, marks = self.catalogue:in_order(held), {}
   for n, thing in ipairs(before) do marks[n] = thing.id end
   local key = table.concat(marks, "\0")
-  local holding = self.holdings[key]
-  if not holding then
-    holding = { before = before, changes = {} }
-    self.holdings[key] = holding
-  end
-  return holding
+  self.holdings[key] = self.holdings[key] or { before = before, changes = {} }
+  return self.holdings[key]
 end
 
 local function change_of(holding, ask)
@@ -198,74 +174,60 @@ function Making:look(person)
   return person
 end
 
--- ---- Administrators ----
+-- ---- What the guards must know ----
 
 -- Who administrates the tenant, where the job could change that: ids as keys.
 function Making:read_admins()
-  local takes = self.verb.takes_admin
-  if not takes or not takes({ remove = self.catalogue:removable() }, guards.is_admin) then
+  local takes = not self.job.compares and self.verb.takes_admin
+  if not takes or not takes({ remove = self.removable }, guards.is_admin) then
     return true
   end
-  local admins, count, reads = admins_of(self.client)
+  local admins, count, reads = guards.admins(self.client)
   if not admins then return nil, count end
   self.reads, self.admins = self.reads + reads, admins
   self.facts.admins, self.facts.admins_lost, self.facts.admins_left = count, 0, count
   return true
 end
 
--- Those who become administrators do not count: each of these changes can fail.
-function Making:count_admin(person, change)
-  if self.admins[person.id] and self.verb.takes_admin(change, guards.is_admin) then
-    local facts = self.facts
-    facts.admins_lost, facts.admins_left = facts.admins_lost + 1, facts.admins_left - 1
-  end
-end
-
 function Making:read_holders()
+  if self.job.undo_of or self.job.compares then return end
   for _, thing in ipairs(self.catalogue.things) do
     local lost = self.lost[thing.id]
-    if lost and self.verb.holders and not self.facts.undo then
+    if lost and self.verb.holders then
       local holders, reads = self.verb.holders(self.client, thing)
       self.reads = self.reads + (holders and reads or 1)
-      self.facts.losses[#self.facts.losses + 1] = {
+      table.insert(self.facts.losses, {
         label = thing.label, lost = lost, holders = holders or 0,
         unknown = not holders and tostring(reads) or nil,
-      }
+      })
     end
   end
 end
 
+-- A change that the plan will make.
+function Making:count_change(person, change)
+  local facts = self.facts
+  self.to_change = self.to_change + 1
+  self.requests = self.requests + (self.verb.requests and self.verb.requests(change) or 1)
+  -- Those who become administrators do not count: each of these changes can fail.
+  local admins = self.admins
+  if admins and admins[person.id] and self.verb.takes_admin(change, guards.is_admin) then
+    facts.admins_lost, facts.admins_left = facts.admins_lost + 1, facts.admins_left - 1
+  end
+  for _, thing in ipairs(change.remove) do
+    self.lost[thing.id] = (self.lost[thing.id] or 0) + 1
+  end
+end
+
+function Making:prove()
+  local assumed = self.job.direct_roles == "assume" or self.job.compares
+  if self.proven or assumed or not self.verb.prove then return true end
+  local reads, err = self.verb.prove(self.client, self.witnesses)
+  self.reads = self.reads + (reads or 0)
+  return reads, err
+end
+
 -- ---- Records ----
-
-function Making:append(...)
-  local ok, err = self.book:append(...)
-  if not ok then error(err, 0) end
-end
-
-function Making:record_header()
-  local concerned, list = self.catalogue:in_order(self.concerned), {}
-  for n, thing in ipairs(concerned) do
-    list[n] = "{" .. journal.fields {
-      "id", thing.id, "name", thing.name, "type", thing.type, "label", thing.label,
-      "gives", thing.gives and journal.strings(thing.gives), n = 10,
-    } .. "}"
-  end
-  local columns
-  if self.columns then
-    columns = {}
-    for n, name in ipairs(self.columns) do columns[n] = core.quote(name, true) end
-  end
-  local limits = options.limits(self.job)
-  limits.protect = self.protected
-  self:append(journal.fields {
-    "kind", "header", "format", journal.FORMAT, "version", core.version, "verb", self.verb.name,
-    "at", os.time(), "base_url", self.client.base_url, "asked", self:asked_text(),
-    "by", os.getenv("USER") or os.getenv("LOGNAME"), "note", self.job.note,
-    "undo_of", self.job.undo_of, "word", self.word,
-    "direct_roles", self.job.direct_roles,
-    "things", list, "columns", columns, "limits", journal.object(limits), n = 30,
-  })
-end
 
 -- "+ AUDITOR - SUPPORT", as plans and reports show the job.
 function Making:asked_text()
@@ -278,124 +240,107 @@ function Making:asked_text()
     only = ask
   end
   -- An undo may find nothing to take back, and an iterator nobody.
-  return asks_nothing(only) and "nothing" or text.ask(only)
+  return asks_nothing(only) and "nothing" or text.change(only)
 end
 
-function Making:record_unknown(person)
-  if self.job.on_unknown ~= "skip" then
-    self:problem(person.line, person.name, person.candidates, "%s", person.unknown)
-    self.doomed = true
-    return
+function Making:record_header()
+  local list = self.catalogue:in_order(self.concerned)
+  for n, thing in ipairs(list) do
+    list[n] = {
+      id = thing.id, name = thing.name, type = thing.type, label = thing.label, gives = thing.gives,
+    }
   end
-  self.unknown = self.unknown + 1
-  self:append('"kind":"plan",' .. journal.fields {
-    "person", person.number, "line", person.line, "user", person.id, "email", person.email,
-    "unknown", person.unknown, "cells", person.cells, n = 12,
-  } .. "," .. NO_CHANGE)
+  local job, limits = self.job, options.limits(self.job)
+  limits.protect = self.protected
+  return self.book:append(journal.record("header", {
+    format = journal.FORMAT, version = core.version, at = os.time(), verb = self.verb.name,
+    base_url = self.client.base_url, by = os.getenv("USER") or os.getenv("LOGNAME"),
+    asked = self:asked_text(), note = job.note, undo_of = job.undo_of,
+    direct_roles = job.direct_roles, word = self.word, columns = self.columns,
+    things = list, limits = limits,
+  }))
 end
 
 function Making:record(person)
-  if person.unknown and not person.again then return self:record_unknown(person) end
   if self.failure then return end
-  if person.again and person.ask ~= (self.asks[person.number] or self.ask) then
-    self:problem(person.line, person.name, nil,
-      "asks for something else than an earlier entry for the same person")
+  if person.unknown and self.job.on_unknown ~= "skip" then
+    self:problem(person.line, person.unknown, person.name, person.candidates)
+    self.doomed = true
+  elseif person.again and person.ask ~= (self.asks[person.number] or self.ask) then
+    self:problem(person.line, asks_otherwise "the same person", person.name)
     self.doomed = true
   end
   if self.doomed then return end
-  if person.again then
-    self:append('"kind":"plan",' .. journal.fields {
-      "person", person.number, "line", person.line, "user", person.id, "email", person.email,
-      "again", true, "cells", person.cells, n = 12,
-    } .. "," .. NO_CHANGE)
-    return
+  if person.unknown or person.again then
+    if person.unknown then self.unknown = self.unknown + 1 end
+    return append(self.book, person, NO_CHANGE)
   end
   local change = change_of(person.holding, person.ask)
   person.is_owner = self.verb.fixed and self.admins and self.admins[person.id] == "OWNER"
-  local withheld = not change.nothing
+  person.withheld = not change.nothing and not self.job.compares
     and guards.ask("withhold", self.job, person, change, self.is_protected) or nil
-  self.total = self.total + 1
-  if withheld then
+  if change.nothing then
+    self.unchanged = self.unchanged + 1
+  elseif person.withheld then
     self.withheld = self.withheld + 1
-  elseif not change.nothing then
-    self.to_change = self.to_change + 1
-    self.requests = self.requests + (self.verb.requests and self.verb.requests(change) or 1)
-    if self.admins then self:count_admin(person, change) end
-    for _, thing in ipairs(change.remove) do
-      self.lost[thing.id] = (self.lost[thing.id] or 0) + 1
-    end
+  else
+    self:count_change(person, change)
   end
-  self:append('"kind":"plan",' .. journal.fields {
-    "person", person.number, "line", person.line, "user", person.id, "email", person.email,
-    "withheld", withheld, "cells", person.cells, n = 12,
-  } .. "," .. change.text)
+  append(self.book, person, change.text)
 end
 
 -- `seconds_each` is what a request takes, the others that are under way with it counted in.
 function Making:record_planned(seconds_each)
-  local facts, losses = self.facts, {}
-  for n, loss in ipairs(facts.losses) do losses[n] = journal.object(loss).json end
-  local total = self.total + self.unknown
-  local pace = core.pace(self.client)
+  local planned, pace = self.facts, core.pace(self.client)
   local canary = self.to_change > 0 and not self.verb.once and (self.verb.effective and 3 or 1) or 0
-  self:append(journal.fields {
-    "kind", "planned", "total", total, "to_change", self.to_change,
-    "unchanged", self.total - self.to_change - self.withheld,
-    "requests", self.requests + canary, "reads", self.reads,
-    "seconds", math.max((self.requests + canary) * seconds_each,
-      pace and self.requests / pace or 0), "at", self.at,
-    "admins", facts.admins, "admins_lost", facts.admins_lost, "admins_left", facts.admins_left,
-    "undo", facts.undo, "losses", losses,
-    "unprotected", journal.strings(self.search:unprotected()), n = 28,
-  })
+  planned.at, planned.reads, planned.requests = self.at, self.reads, self.requests + canary
+  planned.seconds = math.max(planned.requests * seconds_each, pace and self.requests / pace or 0)
+  planned.to_change, planned.unchanged = self.to_change, self.unchanged
+  planned.total = self.to_change + self.unchanged + self.withheld + self.unknown
+  planned.unprotected = self.search:unprotected()
+  return self.book:append(journal.record("planned", planned))
 end
 
 -- ---- The whole ----
 
-function Making:prove()
-  if self.proven or not self.verb.prove or self.job.direct_roles == "assume" then return true end
-  local reads, err = self.verb.prove(self.client, self.witnesses)
-  self.reads = self.reads + (reads or 0)
-  return reads, err
+-- The ask of the job, and then of the entries: who holds what is kept by what all asks concern.
+function Making:read_wishes(tasks)
+  local verb, job = self.verb, self.job
+  self.ask = verb.fixed and self.catalogue:fixed(verb.fixed) or self:understand(job)
+  -- A job that is not understood is no reason to complain of each entry.
+  self.nothing_is_fine = job.undo_of or job.compares or #self.problems > 0
+  self.search = search.new {
+    client = self.client, tasks = tasks, verb = verb,
+    holding_of = function(held) return self:holding_of(held) end,
+  }
+  if job.begin then job.begin(tasks) end
+  self:read_entries()
+  self.is_protected, self.protected = self.search:protection { self.client.protect, job.protect }
+  self.concerned, self.removable = self.catalogue:concerned()
+  self.search.concerned = self.concerned
+  return not job.failure, job.failure
 end
 
 function Making:run(tasks)
   local verb, client, begun = self.verb, self.client, core.now()
-  local known, err = verb.list(client)
+  local known, ok, err
+  known, err = self.job.things, nil
+  if not known then known, err = verb.list(client) end
   if not known then return nil, err end
   local seconds_each = (core.now() - begun) / tasks.scheduler.limit
-  self.reads = 1
   self.catalogue = things.catalogue(verb.noun, known)
-  self:resolve_job()
-  -- Who holds what is kept by what all asks concern, so the entries come first.
-  self.search = search.new {
-    client = client, tasks = tasks, verb = verb,
-    holding_of = function(held) return self:holding_of(held) end,
-  }
-  if self.job.begin then self.job.begin(tasks) end
-  self:read_entries()
-  if self.job.failure then return nil, self.job.failure end
-  self.is_protected, self.protected =
-    self.search:protection { client.protect, self.job.protect or {} }
-  self.concerned = self.catalogue:concerned()
-  self.search.concerned = self.concerned
-  local ok
-  ok, err = self.search:run()
+  ok, err = self:read_wishes(tasks)
+  if ok then ok, err = self.search:run() end
   if not ok then return nil, err end
-  self.reads = self.reads + self.search.reads
+  self.reads = 1 + self.search.reads
   self.doomed = #self.problems > 0 or self.job.on_unknown ~= "skip"
     and (self.search.missing_emails > 0 or next(self.search.several) ~= nil)
   if not self.doomed then
     ok, err = self:read_admins()
+    if ok then ok, err = self:record_header() end
     if not ok then return nil, err end
-    self:record_header()
   end
-  local next_line = self.entries:drain()
-  local function next_person()
-    local line = next_line()
-    return line and parse(self, line)
-  end
-  for _, person in tasks:map(next_person, function(person) return self:look(person) end) do
+  for _, person in tasks:map(self:people(), function(person) return self:look(person) end) do
     self:record(person)
   end
   if self.failure then return nil, self.failure end
@@ -403,30 +348,28 @@ function Making:run(tasks)
   ok, err = self:prove()
   if not ok then return nil, err end
   self:read_holders()
-  self:record_planned(seconds_each)
+  ok, err = self:record_planned(seconds_each)
+  if not ok then return nil, err end
   return self.book:sync()
 end
 
 --- Makes a plan in a new journal, or in memory.
 --- @param job table checked options; of an undo also undo_of (a path), begin (is called with the
----   tasks before the first entry is taken) and failure (why the entries ended too soon)
+---   tasks before the first entry is taken) and failure (why the entries ended too soon); of one
+---   that only compares, `compares` and its things
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
   local path = job.journal and journal.path(job.journal)
-  local book, err = journal.create(path)
+  local book, err = (job.compares and core.journal.temporary or journal.create)(path)
   if not book then return nil, err end
-  local sides = {}
-  for _, side in ipairs(verb.sides) do sides[side] = true end
-  local next_entry, word, columns = people.each(job.users, sides, options.side_problem)
+  local next_entry, word, columns = people.each(job.users, verb.sides, options.side_problem)
   local making = setmetatable({
-    client = client, verb = verb, job = job, book = book, at = os.time(),
-    next_entry = next_entry, word = word, columns = columns, on_disk = path ~= nil,
-    nothing_is_fine = job.undo_of ~= nil,
-    asks = {}, holdings = {}, problems = {}, lost = {}, compared = 0,
-    facts = { losses = {}, total = 0, undo = job.undo_of and true or nil },
-    witnesses = {},
-    total = 0, to_change = 0, requests = 0, reads = 0, withheld = 0, unknown = 0,
+    client = client, verb = verb, job = job, book = book, path = path, at = os.time(),
+    next_entry = next_entry, word = word, columns = columns,
+    asks = {}, holdings = {}, problems = {}, lost = {}, compared = 0, witnesses = {},
+    facts = { losses = {}, undo = job.undo_of and true or nil },
+    to_change = 0, unchanged = 0, withheld = 0, unknown = 0, requests = 0, reads = 0,
   }, Making)
   local ok, made, problem = pcall(client.run, client, function(tasks) return making:run(tasks) end)
   if making.entries then making.entries:close() end

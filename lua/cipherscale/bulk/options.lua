@@ -9,15 +9,10 @@ local people = require "cipherscale.bulk.people"
 
 local M = {}
 
--- "add[2]: non-empty string expected, got number", or nothing.
+-- "add[2]: non-empty string expected, got number", or nil.
 local function strings_problem(name, list)
-  if type(list) ~= "table" then
-    return ("%s: list of ids or names expected, got %s"):format(name, type(list))
-  end
-  local key = people.stray_key(list)
-  if key ~= nil then
-    return ("%s: list without holes expected, got the key '%s'"):format(name, tostring(key))
-  end
+  local problem = people.list_problem(name, list, "list of ids or names")
+  if problem then return problem end
   for n, value in ipairs(list) do
     if type(value) ~= "string" or value == "" then
       local got = value == "" and "an empty string" or type(value)
@@ -41,36 +36,31 @@ function M.side_problem(name, value)
   return nil
 end
 
-local function expected(what, test)
-  return function(name, value)
-    if test(value) then return nil end
-    local got = (type(value) == "number" or type(value) == "string")
-      and ("'%s'"):format(tostring(value)) or type(value)
-    return ("%s: %s expected, got %s"):format(name, what, got)
-  end
-end
-
 local function is_amount(value) return type(value) == "number" and value >= 0 and value == value end
 
+-- What a value must be, in words and as a test; lists have more to say.
 local kinds = {
-  boolean = function(name, value)
-    if type(value) == "boolean" then return nil end
-    return ("%s: boolean expected, got %s"):format(name, type(value))
-  end,
-  ["function"] = function(name, value)
-    if people.callable(value) then return nil end
-    return ("%s: function expected, got %s"):format(name, type(value))
-  end,
-  string = expected("non-empty string", function(v) return type(v) == "string" and v ~= "" end),
-  number = expected("number from 0 on", is_amount),
-  share = expected("number or share (\"10%\")", function(v)
+  boolean = { "boolean", function(v) return type(v) == "boolean" end },
+  ["function"] = { "function", people.callable },
+  string = { "non-empty string", function(v) return type(v) == "string" and v ~= "" end },
+  number = { "number from 0 on", is_amount },
+  share = { "number or share (\"10%\")", function(v)
     return is_amount(v) or type(v) == "string" and v:find("^%d+%.?%d*%%$") ~= nil
-  end),
-  list = strings_problem,
-  age = expected("seconds, or false", function(v) return v == false or is_amount(v) end),
-  skip = expected("\"skip\"", function(v) return v == "skip" end),
-  assume = expected("\"assume\"", function(v) return v == "assume" end),
+  end },
+  age = { "seconds, or false", function(v) return v == false or is_amount(v) end },
+  skip = { "\"skip\"", function(v) return v == "skip" end },
+  assume = { "\"assume\"", function(v) return v == "assume" end },
 }
+
+local function value_problem(name, value, kind)
+  if kind == "list" then return strings_problem(name, value) end
+  local expected, test = kinds[kind][1], kinds[kind][2]
+  if test(value) then return nil end
+  local plain = kind ~= "boolean" and kind ~= "function"
+    and (type(value) == "number" or type(value) == "string")
+  return ("%s: %s expected, got %s"):format(name, expected,
+    plain and ("'%s'"):format(tostring(value)) or type(value))
+end
 
 local function with_guards(options, for_apply)
   for _, row in ipairs(guards.list) do
@@ -96,13 +86,12 @@ M.apply = with_guards({
 --- The options of undo.
 M.undo = with_guards { { "journal", "string" }, { "note", "string" } }
 
-local function names_of(list, more)
-  local names = {}
-  for _, name in ipairs(more or {}) do names[#names + 1] = name end
+--- The names of options, behind those of `first`.
+function M.names_of(list, first)
+  local names = { table.unpack(first or {}) }
   for _, row in ipairs(list) do names[#names + 1] = row[1] end
   return names
 end
-M.names_of = names_of
 
 --- What is wrong with a table of options, or nil.
 --- @param list table rows of { name, kind }
@@ -111,14 +100,14 @@ function M.problem(given, list, more)
   if type(given) ~= "table" then
     return ("table of options expected, got %s"):format(type(given))
   end
-  local known = names_of(list, more)
+  local known = M.names_of(list, more)
   for name in pairs(given) do
     local problem = nearest.unknown("option", name, known)
     if problem then return problem end
   end
   for _, row in ipairs(list) do
     local value = given[row[1]]
-    local problem = value ~= nil and kinds[row[2]](row[1], value)
+    local problem = value ~= nil and value_problem(row[1], value, row[2])
     if problem then return problem end
   end
   return nil
@@ -139,9 +128,7 @@ end
 
 --- What is wrong with a job, or nil.
 function M.job_problem(verb, job)
-  local more = { "users" }
-  for _, side in ipairs(verb.sides) do more[#more + 1] = side end
-  local problem = M.problem(job, M.job, more)
+  local problem = M.problem(job, M.job, { "users", table.unpack(verb.sides) })
   if problem then return problem end
   for _, side in ipairs(verb.sides) do
     problem = job[side] ~= nil and M.side_problem(side, job[side])

@@ -18,57 +18,36 @@ local SHOWN_KINDS, SHOWN_CHANGES, SHOWN_WITHHELD = 8, 10, 5
 local Plan = { __name = "cipherscale.plan" }
 Plan.__index = Plan
 
--- One person as plans and reports show it.
-local function row_of(person)
-  local change = person.change
-  return {
-    user = person.user, email = person.email, line = person.line,
-    add = text.label_list(change.add), remove = text.label_list(change.remove),
-    before = text.label_list(change.before), reason = person.withheld or person.unknown,
-  }
-end
-
---- A plan from what its journal tells.
---- @param verb table the row of the verb
---- @param story table see journal.story
---- @param book table the journal, when it is in memory
---- @param path string|nil where it is, otherwise
-function M.new(client, verb, story, book, path)
-  local planned = story.planned
-  local plan = setmetatable({
-    total = planned.total, to_change = planned.to_change, unchanged = planned.unchanged,
-    requests = planned.requests, reads = planned.reads, seconds = planned.seconds,
-    note = story.header.note, journal = path, withheld = {}, unknown = {},
-    client = client, verb = verb, header = story.header, planned = planned,
-    book = not path and book or nil,
-  }, Plan)
-  for person in journal.people(book, story.header) do
-    local list = person.withheld and plan.withheld or person.unknown and plan.unknown
-    if list then list[#list + 1] = row_of(person) end
+--- A plan from what its journal, which is open, tells.
+function M.new(case)
+  local story, plan = case.story, { withheld = {}, unknown = {} }
+  for _, name in ipairs { "total", "to_change", "unchanged", "requests", "reads", "seconds" } do
+    plan[name] = story.planned[name]
   end
-  return plan
-end
-
---- The open journal, and what must be done with it afterwards.
-function Plan:open_book()
-  if self.book then return self.book, function() end end
-  local book = assert(journal.read(self.journal))
-  return book, function() book:close() end
+  plan.note, plan.journal, plan.header = story.header.note, case.path, story.header
+  plan.case, plan.records = case, case.book:count()
+  if plan.total > plan.to_change + plan.unchanged then
+    for person in journal.people(case.book, story.header) do
+      local list = person.withheld and plan.withheld or person.unknown and plan.unknown
+      if list then
+        list[#list + 1] = text.row(person)
+        list[#list].reason = person.withheld or person.unknown
+      end
+    end
+  end
+  return setmetatable(plan, Plan)
 end
 
 -- Iterates over the people who would be changed.
 local function to_change(plan)
-  local book, close = plan:open_book()
+  local book = plan.journal and assert(journal.read(plan.journal)) or plan.case.book
   local next_person = journal.people(book, plan.header)
   return function()
-    while true do
-      local person = next_person()
-      if not person then
-        close()
-        return nil
-      end
+    for person in next_person do
       if not (person.change.nothing or person.withheld) then return person end
     end
+    if plan.journal then book:close() end
+    return nil
   end
 end
 
@@ -78,7 +57,7 @@ function Plan:changes()
   local next_person = to_change(self)
   return function()
     local person = next_person()
-    return person and row_of(person)
+    return person and text.row(person)
   end
 end
 
@@ -90,9 +69,8 @@ function Plan:to_csv(path)
   return csv.write(path, { "line", "user", "email", "add", "remove", "before" }, function()
     local row = next_row()
     return row and {
-      row.line, row.user, row.email or "", table.concat(row.add, ", "), table.concat(row.remove,
-        ", "),
-      table.concat(row.before, ", "),
+      row.line, row.user, row.email or "", table.concat(row.add, ", "),
+      table.concat(row.remove, ", "), table.concat(row.before, ", "),
     }
   end)
 end
@@ -115,27 +93,29 @@ end
 function Plan:refusals(limits)
   local all = options.limits(self.header.limits)
   for name, value in pairs(limits or {}) do all[name] = value end
-  return guards.refusals(all, self.planned)
+  return guards.refusals(all, self.case.story.planned)
 end
 
 -- The different changes with the number of people, the most frequent first; and the first people.
 local function summary(plan)
   local kinds, by_change, first = {}, {}, {}
   for person in to_change(plan) do
-    local kind = by_change[person.change]
+    local change = person.change
+    local kind = by_change[change]
     if not kind then
-      kind = { add = person.change.add, remove = person.change.remove, people = 0 }
-      kind.text = text.change(kind)
       -- What is held beside it does not make it another change.
-      local same = by_change[kind.text]
-      if same then kind = same else kinds[#kinds + 1], by_change[kind.text] = kind, kind end
-      by_change[person.change] = kind
+      local words = text.change(change)
+      kind = by_change[words]
+      if not kind then
+        kind = { add = change.add, remove = change.remove, people = 0, text = words }
+        kinds[#kinds + 1], by_change[words] = kind, kind
+      end
+      by_change[change] = kind
     end
     kind.people = kind.people + 1
     if #first < SHOWN_CHANGES then
       first[#first + 1] = {
-        ("%s %d"):format(plan.header.word, person.line), kind.text,
-        text.who(person),
+        ("%s %d"):format(plan.header.word, person.line), kind.text, text.who(person),
       }
     end
   end
@@ -146,37 +126,35 @@ local function summary(plan)
   return kinds, first
 end
 
+-- A row for each thing that somebody gains or loses.
 local function gains_and_losses(plan, kinds)
-  local gain, lose = {}, {}
-  for _, kind in ipairs(kinds) do
-    for _, thing in ipairs(kind.add) do gain[thing.id] = (gain[thing.id] or 0) + kind.people end
-    for _, thing in ipairs(kind.remove) do lose[thing.id] = (lose[thing.id] or 0) + kind.people end
-  end
   local rows = {}
   for _, thing in ipairs(plan.header.things) do
-    local gained, lost = gain[thing.id], lose[thing.id]
     local words = {}
-    if gained then words[1] = text.people(gained) .. " to gain it" end
-    if lost then words[#words + 1] = text.people(lost) .. " to lose it" end
-    if #words > 0 then
-      rows[#rows + 1] = { text.clean(thing.label), table.concat(words, ", ") }
+    for n, side in ipairs { "add", "remove" } do
+      local people = 0
+      for _, kind in ipairs(kinds) do
+        for _, each in ipairs(kind[side]) do
+          if each.id == thing.id then people = people + kind.people end
+        end
+      end
+      local verb = n == 1 and "gain" or "lose"
+      if people > 0 then words[#words + 1] = ("%s to %s it"):format(text.people(people), verb) end
     end
+    if #words > 0 then rows[#rows + 1] = { text.clean(thing.label), table.concat(words, ", ") } end
   end
   return rows
 end
 
--- Lines about those who are left out: reasons with their numbers, then the first of them.
-local function left_out(add, title, list, word)
-  if #list == 0 then return end
-  add { ("%s (%s):"):format(title, text.people(#list)) }
+-- The first of those who are left out, with their reasons.
+local function left_out(lines, title, list, word)
   local rows = {}
   for n = 1, math.min(#list, SHOWN_WITHHELD) do
     rows[n] = {
       ("%s %d"):format(word, list[n].line), text.who(list[n]), text.clean(list[n].reason),
     }
   end
-  add(text.columns(rows))
-  add { text.more(SHOWN_WITHHELD, #list) }
+  text.list(lines, ("%s (%s):"):format(title, text.people(#list)), rows, #list)
 end
 
 function Plan:__tostring()
@@ -188,33 +166,24 @@ function Plan:__tostring()
       text.count(self.requests, "request", "requests"), text.number(self.reads),
       text.duration(math.max(self.seconds, 0.01))),
   }
-  local function add(more)
-    for _, line in ipairs(more) do lines[#lines + 1] = line end
+  local function say(words, outside) lines[#lines + 1] = words:format(text.clean(outside)) end
+  if self.note then say("  note: %s", self.note) end
+  for _, email in ipairs(self.case.story.planned.unprotected or {}) do
+    say("  protect: nobody has the e-mail '%s'", email)
   end
-  if self.note then lines[#lines + 1] = "  note: " .. text.clean(self.note) end
-  for _, email in ipairs(self.planned.unprotected or {}) do
-    lines[#lines + 1] = ("  protect: nobody has the e-mail '%s'"):format(text.clean(email))
-  end
-  for _, sentence in ipairs(self:refusals()) do
-    lines[#lines + 1] = "  will be REFUSED: " .. text.clean(sentence)
-  end
-  add(text.columns(gains_and_losses(self, kinds)))
-  left_out(add, "Withheld", self.withheld, self.header.word)
-  left_out(add, "Unknown, skipped", self.unknown, self.header.word)
+  for _, sentence in ipairs(self:refusals()) do say("  will be REFUSED: %s", sentence) end
+  for _, line in ipairs(text.columns(gains_and_losses(self, kinds))) do lines[#lines + 1] = line end
+  left_out(lines, "Withheld", self.withheld, self.header.word)
+  left_out(lines, "Unknown, skipped", self.unknown, self.header.word)
   if #kinds > 1 then
     local rows = {}
     for n = 1, math.min(#kinds, SHOWN_KINDS) do
       rows[n] = { kinds[n].text, text.people(kinds[n].people) }
     end
-    lines[#lines + 1] = "Different changes:"
-    add(text.columns(rows))
-    lines[#lines + 1] = text.more(SHOWN_KINDS, #kinds)
+    text.list(lines, "Different changes:", rows, #kinds)
   end
-  if #first > 0 then
-    lines[#lines + 1] = self.to_change > #first and "First changes:" or "Changes:"
-    add(text.columns(first))
-    lines[#lines + 1] = text.more(#first, self.to_change)
-  end
+  text.list(lines, self.to_change > #first and "First changes:" or "Changes:", first,
+    self.to_change)
   return table.concat(lines, "\n")
 end
 

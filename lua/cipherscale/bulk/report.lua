@@ -22,16 +22,16 @@ local Report = { __name = "cipherscale.report" }
 Report.__index = Report
 
 --- The report of what a journal tells so far.
---- @param book table|nil the journal when it is in memory; `path` says where it is otherwise
-function M.new(story, book, path)
+function M.new(case)
+  local story, header = case.story, case.story.header
   local planned, ended = story.planned, story.ended or {}
   local report = setmetatable({
     total = planned.total, to_change = planned.to_change,
     changed = 0, unchanged = planned.unchanged, failed = 0, pending = planned.to_change,
     skipped = planned.total - planned.to_change - planned.unchanged,
-    note = story.header.note, journal = path, started = story.begun or os.time(),
+    note = header.note, journal = case.path, started = story.begun or os.time(),
     elapsed = ended.elapsed or 0, stopped = ended.stopped, resume_at = ended.resume_at,
-    to_retry = 0, header = story.header, book = book,
+    to_retry = 0, header = header, book = not case.path and case.book or nil,
   }, Report)
   for _, outcome in pairs(story.outcomes) do
     report:count(outcome.fate)
@@ -50,7 +50,7 @@ function Report:count(fate, earlier)
   local name, before = COUNTS[fate], earlier and COUNTS[earlier] or "pending"
   self[before] = self[before] - 1
   self[name] = self[name] + 1
-  self:judge()
+  if self.pending == 0 then self:judge() end
 end
 
 --- Another run begins.
@@ -58,14 +58,11 @@ function Report:go_on() self.stopped, self.resume_at = nil, nil end
 
 --- A person with their fate, as on_result and rows() give it.
 function M.row(person, fate, delta, err)
-  return {
-    user = person.user, email = person.email, line = person.line,
-    add = text.label_list(person.change.add), remove = text.label_list(person.change.remove),
-    before = text.label_list(person.change.before),
-    added = text.label_list(delta and delta.add or {}),
-    removed = text.label_list(delta and delta.remove or {}),
-    fate = fate, error = err, again = person.again, cells = person.cells,
-  }
+  local row = text.row(person)
+  row.added = text.label_list(delta and delta.add or {})
+  row.removed = text.label_list(delta and delta.remove or {})
+  row.fate, row.error, row.again, row.cells = fate, err, person.again, person.cells
+  return row
 end
 
 local function fate_of(person, outcome)
@@ -163,34 +160,31 @@ function Report:to_csv(path, only)
   end)
 end
 
--- Who is not as asked, and why: the first of them.
+-- Who is not as asked, and why: the first of them, and how many there are.
 local function problems(report)
-  local rows, more = {}, 0
-  if report.failed + report.skipped == 0 then return rows, more end
+  local rows, count = {}, 0
+  if report.failed + report.skipped == 0 then return rows, count end
   for row in report:rows() do
     if row.error and row.fate ~= "verified" and not row.again then
-      if #rows < SHOWN_FAILURES then
-        rows[#rows + 1] = {
+      count = count + 1
+      if count <= SHOWN_FAILURES then
+        rows[count] = {
           ("%s %d"):format(report.header.word, row.line), text.who(row), row.fate,
           text.short(row.error),
         }
-      else
-        more = more + 1
       end
     end
   end
-  return rows, more
+  return rows, count
 end
 
 local function verdict(report)
   if report.complete then return "Complete: everybody is as asked." end
   local open = {}
-  local function count(n, words)
-    if n > 0 then open[#open + 1] = ("%s %s"):format(text.number(n), words) end
+  for _, each in ipairs { "failed", "skipped", "pending" } do
+    local words = ("%s %s"):format(text.number(report[each]), each)
+    if report[each] > 0 then open[#open + 1] = words:gsub("pending", "not tried") end
   end
-  count(report.failed, "failed")
-  count(report.skipped, "skipped")
-  count(report.pending, "not tried")
   local how = report.pending + report.failed == 0 and "Look at those skipped."
     or report.journal and ("Go on with client.bulk:resume %q."):format(report.journal)
     or "A new plan takes up what is left."
@@ -208,12 +202,7 @@ function Report:__tostring()
   }
   if self.note then lines[#lines + 1] = "  note: " .. text.clean(self.note) end
   if self.stopped then lines[#lines + 1] = "  stopped: " .. text.clean(self.stopped) end
-  local rows, more = problems(self)
-  if #rows > 0 then
-    lines[#lines + 1] = "Not as asked:"
-    for _, line in ipairs(text.columns(rows)) do lines[#lines + 1] = line end
-    if more > 0 then lines[#lines + 1] = ("  and %s more"):format(text.number(more)) end
-  end
+  text.list(lines, "Not as asked:", problems(self))
   lines[#lines + 1] = verdict(self)
   return table.concat(lines, "\n")
 end

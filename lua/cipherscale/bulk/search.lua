@@ -42,15 +42,8 @@ function Search:name(id, email)
   return number, new
 end
 
--- Whoever has this e-mail is noted by id in `protected`.
-function Search:protect(email)
-  if not self.wanted[email] then
-    self.wanted[email] = true
-    self.missing, self.missing_protected = self.missing + 1, self.missing_protected + 1
-  end
-end
-
 --- Who must not be changed: takes lists of ids and e-mails, which need not be known by both.
+--- Whoever has one of these e-mails will be noted by id in `protected`.
 --- @param known? table names for which nobody need be looked for, as keys
 --- @return function is_protected tells of a { id =, email = }, once the search has run
 --- @return table names without the blanks around them
@@ -60,11 +53,11 @@ function Search:protection(lists, known)
     for _, given in ipairs(list) do
       local name = given:match("^%s*(.-)%s*$")
       names[#names + 1] = name
-      if name:find("@", 1, true) then
-        emails[name:lower()] = true
-        if not (known and known[name]) then self:protect(name:lower()) end
-      else
-        ids[name] = true
+      local email = name:find("@", 1, true) and name:lower()
+      if email then emails[email] = true else ids[name] = true end
+      if email and not (known and known[name]) and not self.wanted[email] then
+        self.wanted[email] = true
+        self.missing, self.missing_protected = self.missing + 1, self.missing_protected + 1
       end
     end
   end
@@ -73,15 +66,6 @@ function Search:protection(lists, known)
     return ids[id] or self.protected[id]
       or person.email and emails[person.email:lower()]
   end, names
-end
-
-function Search:found_protected(user, email)
-  if self.wanted[email] == nil then return end
-  if self.wanted[email] then
-    self.wanted[email] = false
-    self.missing, self.missing_protected = self.missing - 1, self.missing_protected - 1
-  end
-  self.protected[user.id] = true
 end
 
 -- What a page tells of the person with this number.
@@ -98,7 +82,11 @@ function Search:found(user)
   local email = user.email and user.email:lower()
   if email then
     if self.missing_emails > 0 then self.known_emails[#self.known_emails + 1] = user.email end
-    self:found_protected(user, email)
+    if self.wanted[email] then
+      self.wanted[email] = false
+      self.missing, self.missing_protected = self.missing - 1, self.missing_protected - 1
+    end
+    if self.wanted[email] == false then self.protected[user.id] = true end
   end
   local named = self.keys:find("I" .. user.id)
   local addressed = email and self.keys:find("E" .. email)

@@ -1,21 +1,11 @@
 -- SPDX-License-Identifier: MIT
 --
--- What a person holds, as a set of ids, before and after a change. Pure.
+-- What a person holds is a set of ids; a change adds things to it and removes some. Pure.
 
 local M = {}
 
 --- A change that changes nothing.
 M.NOTHING = { add = {}, remove = {} }
-
---- The ids of things.
-function M.ids(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.id end
-  return list
-end
-
---- Does a change change nothing?
-function M.nothing(change) return #change.add + #change.remove == 0 end
 
 --- A list of things as a set of ids.
 function M.of(things)
@@ -24,9 +14,8 @@ function M.of(things)
   return set
 end
 
---- The set after a change, which may be nil.
+--- The set after a change.
 function M.apply(set, change)
-  if not change then return set end
   for _, thing in ipairs(change.remove) do set[thing.id] = nil end
   for _, thing in ipairs(change.add) do set[thing.id] = true end
   return set
@@ -46,59 +35,42 @@ function M.equal(a, b)
   return true
 end
 
---- The part of a planned change that is still to be made for somebody who holds `held`.
-function M.missing(held, target, change)
-  local rest = { before = change.before, add = {}, remove = {} }
+--- The part of a change that has been made, as somebody who holds `held` shows, and the rest.
+function M.split(held, change)
+  local made, rest = { add = {}, remove = {} }, { add = {}, remove = {} }
   for _, thing in ipairs(change.add) do
-    if target[thing.id] and not held[thing.id] then rest.add[#rest.add + 1] = thing end
+    table.insert(held[thing.id] and made.add or rest.add, thing)
   end
   for _, thing in ipairs(change.remove) do
-    if held[thing.id] then rest.remove[#rest.remove + 1] = thing end
+    table.insert(held[thing.id] and rest.remove or made.remove, thing)
   end
-  return rest
+  return made, rest
 end
 
 --- Is `held` what the first requests of a change lead to, where each thing takes one?
 function M.on_the_way(held, change)
   local set = M.of(change.before)
-  for _, thing in ipairs(change.add) do
-    if M.equal(held, set) then return true end
-    set[thing.id] = true
+  if M.equal(held, set) then return true end
+  for _, side in ipairs { "add", "remove" } do
+    for _, thing in ipairs(change[side]) do
+      set[thing.id] = side == "add" or nil
+      if M.equal(held, set) then return true end
+    end
   end
-  for _, thing in ipairs(change.remove) do
-    if M.equal(held, set) then return true end
-    set[thing.id] = nil
-  end
-  return M.equal(held, set)
+  return false
 end
 
 --- Two deltas of one change together.
 function M.both(a, b)
-  local all = { add = {}, remove = {} }
+  local all = {}
   for _, side in ipairs { "add", "remove" } do
-    local seen = {}
-    for _, delta in ipairs { a, b } do
-      for _, thing in ipairs(delta[side]) do
-        if not seen[thing.id] then
-          seen[thing.id] = true
-          all[side][#all[side] + 1] = thing
-        end
-      end
+    all[side] = { table.unpack(a[side]) }
+    local seen = M.of(a[side])
+    for _, thing in ipairs(b[side]) do
+      if not seen[thing.id] then table.insert(all[side], thing) end
     end
   end
   return all
-end
-
---- The part of a planned change that has been made, as somebody who holds `held` shows.
-function M.made(held, change)
-  local made = { add = {}, remove = {} }
-  for _, thing in ipairs(change.add) do
-    if held[thing.id] then made.add[#made.add + 1] = thing end
-  end
-  for _, thing in ipairs(change.remove) do
-    if not held[thing.id] then made.remove[#made.remove + 1] = thing end
-  end
-  return made
 end
 
 --- What was held before and is not any more, although the change does not remove it; or nil.

@@ -55,25 +55,29 @@ end
 --- "2026-11-24 18:20:12 UTC"
 function M.time(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
 
---- "+ AUDITOR - SUPPORT"
+--- What is asked for, or what changes: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
 function M.change(change)
   local words = {}
-  for _, thing in ipairs(change.add) do words[#words + 1] = "+ " .. M.clean(thing.label) end
-  for _, thing in ipairs(change.remove) do words[#words + 1] = "- " .. M.clean(thing.label) end
+  local function say(sign, thing) words[#words + 1] = sign .. M.clean(thing.label) end
+  if change.set then words[1] = #change.set > 0 and "=" or "= none" end
+  for _, thing in ipairs(change.set or {}) do say("", thing) end
+  for _, thing in ipairs(change.add) do say("+ ", thing) end
+  for _, thing in ipairs(change.remove) do say("- ", thing) end
+  for _, pair in ipairs(change.replace or {}) do
+    say("", pair.from)
+    say("-> ", pair.into)
+  end
   return table.concat(words, " ")
 end
 
---- What is asked for: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
-function M.ask(ask)
-  local words = { M.change(ask) }
-  if ask.set then
-    local labels = table.concat(M.label_list(ask.set), " ")
-    words = { "= " .. (labels ~= "" and M.clean(labels) or "none") }
-  end
-  for _, pair in ipairs(ask.replace) do
-    words[#words + 1] = ("%s -> %s"):format(M.clean(pair.from.label), M.clean(pair.into.label))
-  end
-  return (table.concat(words, " "):match("^ *(.-)$"))
+--- A person as plans and reports give them to their users.
+function M.row(person)
+  local change = person.change
+  return {
+    user = person.user, email = person.email, line = person.line,
+    add = M.label_list(change.add), remove = M.label_list(change.remove),
+    before = M.label_list(change.before),
+  }
 end
 
 --- Rows of cells as lines, the columns aligned.
@@ -94,9 +98,13 @@ function M.columns(rows)
   return lines
 end
 
---- "and 12 more" where a list was cut.
-function M.more(shown, total)
-  return total > shown and ("  and %s more"):format(M.number(total - shown)) or nil
+--- Adds to `lines` a heading, the rows under it, and how many of `total` they are not; nothing
+--- where there are no rows.
+function M.list(lines, heading, rows, total)
+  if #rows == 0 then return end
+  lines[#lines + 1] = heading
+  for _, line in ipairs(M.columns(rows)) do lines[#lines + 1] = line end
+  if total > #rows then lines[#lines + 1] = ("  and %s more"):format(M.number(total - #rows)) end
 end
 
 return M

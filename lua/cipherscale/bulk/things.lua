@@ -5,6 +5,7 @@
 -- some of them. Whatever is not known, or could be several, is a problem. Pure.
 
 local nearest = require "cipherscale.bulk.nearest"
+local state = require "cipherscale.bulk.state"
 
 local M = {}
 
@@ -32,6 +33,7 @@ local function label(things, thing)
   return thing.name or thing.id
 end
 
+-- The names by which things are called, for whoever has mistyped one.
 local function known_names(things)
   local names, seen = {}, {}
   for _, thing in ipairs(things) do
@@ -59,135 +61,60 @@ Catalogue.__index = Catalogue
 function M.catalogue(noun, things)
   local list, by_id = {}, {}
   for n, thing in ipairs(things) do
-    local label_of = thing.label or label(things, thing)
     list[n] = {
-      id = thing.id, name = thing.name, type = thing.type, label = label_of, order = n,
-      deleteable = thing.deleteable, gives = role_types(thing.roles), members = thing.users,
+      id = thing.id, name = thing.name, type = thing.type, order = n,
+      label = thing.label or label(things, thing), deleteable = thing.deleteable,
+      gives = role_types(thing.roles), members = thing.users,
     }
     by_id[thing.id] = list[n]
   end
-  return setmetatable({
-    noun = noun, things = list, by_id = by_id, asks = {}, spellings = {},
-  }, Catalogue)
+  return setmetatable({ noun = noun, things = list, by_id = by_id, asks = {}, found = {} },
+    Catalogue)
 end
 
 -- The one thing that a name means; or nil, what is wrong, and the candidates.
 function Catalogue:find(name)
-  local found = matches(self.things, name)
+  local found = self.found[name] or matches(self.things, name)
+  self.found[name] = #found == 1 and found or nil
   if #found == 1 then return found[1] end
-  if #found == 0 then
-    local known = known_names(self.things)
-    local close = nearest.find(name, known)
-    return nil, ("%s '%s': no such %s in this tenant%s"):format(self.noun, name, self.noun,
-      #close > 0 and nearest.hint(close) or (" (there are: %s)"):format(table.concat(known, ", "))),
-      close
-  end
   local candidates = {}
   for n, thing in ipairs(found) do candidates[n] = ("%s = %s"):format(thing.name, thing.id) end
-  return nil, ("%s '%s' could be several; say which by its id: %s")
-    :format(self.noun, name, table.concat(candidates, ", ")), candidates
+  if #found > 1 then
+    return nil, ("%s '%s' could be several; say which by its id: %s")
+      :format(self.noun, name, table.concat(candidates, ", ")), candidates
+  end
+  local known = known_names(self.things)
+  candidates = nearest.find(name, known)
+  return nil, ("%s '%s': no such %s in this tenant%s"):format(self.noun, name, self.noun,
+    #candidates > 0 and nearest.hint(candidates)
+    or (" (there are: %s)"):format(table.concat(known, ", "))), candidates
 end
 
 -- The names of one side as a list. A CSV cell is one string: a name, or several with commas or
 -- semicolons between them.
-local function names_of(catalogue, value, problem)
+function Catalogue:names_in(value)
   if type(value) ~= "string" then return value end
-  if #matches(catalogue.things, value) > 0 then return { value } end
+  if #matches(self.things, value) > 0 then return { value } end
   local names = {}
   for name in value:gmatch("[^,;]+") do
     name = name:match("^%s*(.-)%s*$")
     if name ~= "" then names[#names + 1] = name end
   end
-  if #names == 0 then problem(("%s '%s': no name in it"):format(catalogue.noun, value), value) end
   return names
-end
-
--- Puts the things of one side into the ask; `direction` is what happens to them.
-local function take_side(catalogue, ask, side, direction, names, problem)
-  local list = ask[direction]
-  for _, name in ipairs(names) do
-    local thing, message, candidates = catalogue:find(name)
-    if not thing then
-      problem(message, name, candidates)
-    elseif not ask.side_of[thing] then
-      ask.side_of[thing] = side
-      list[#list + 1] = thing
-    elseif ask.side_of[thing] ~= side then
-      problem(("%s '%s' is in `%s` and in `%s`")
-        :format(catalogue.noun, name, ask.side_of[thing], side), name)
-    end
-  end
-end
-
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
-local function take_replacements(catalogue, ask, replace, problem)
-  local names = sorted_keys(replace)
-  local froms = { remove = {}, side_of = ask.side_of }
-  for _, from in ipairs(names) do
-    local known = #froms.remove
-    take_side(catalogue, froms, "replace", "remove", { from }, problem)
-    if catalogue:find(from) and not froms.remove[known + 1] then
-      problem(("%s '%s' is replaced twice"):format(catalogue.noun, from), from)
-    end
-    local into, message, candidates = catalogue:find(replace[from])
-    if not into then
-      problem(message, replace[from], candidates)
-    elseif froms.remove[known + 1] then
-      ask.replace[#ask.replace + 1] = { from = froms.remove[known + 1], into = into }
-    end
-  end
-  for _, pair in ipairs(ask.replace) do
-    if ask.side_of[pair.into] then
-      problem(("%s '%s' shall come in place of '%s', but the job names it elsewhere, too")
-        :format(catalogue.noun, pair.into.label, pair.from.label), pair.into.label)
-    end
-  end
-end
-
--- "add\0AUDITOR\0…": wishes that are spelled alike have the same key.
-local function spelling_of(given, sides)
-  local words = {}
-  for _, side in ipairs(sides) do
-    local value = given[side]
-    if value ~= nil then
-      words[#words + 1] = side
-      if type(value) == "string" then
-        words[#words + 1] = value
-      elseif side == "replace" then
-        for _, from in ipairs(sorted_keys(value)) do
-          words[#words + 1] = from
-          words[#words + 1] = value[from]
-        end
-      else
-        for _, name in ipairs(value) do words[#words + 1] = name end
-      end
-      words[#words + 1] = ""
-    end
-  end
-  return table.concat(words, "\0")
 end
 
 -- Wishes that mean the same have the same key, however they are spelled.
 local function meaning_of(ask)
-  local function ids(list)
-    local sorted = {}
-    for n, thing in ipairs(list or {}) do sorted[n] = thing.id end
-    table.sort(sorted)
-    return table.concat(sorted, "\0")
+  local words = {}
+  for _, side in ipairs { "add", "remove", "set", "replace" } do
+    local ids = {}
+    for n, each in ipairs(ask[side] or {}) do
+      ids[n] = each.id or each.from.id .. "\0" .. each.into.id
+    end
+    table.sort(ids)
+    words[#words + 1] = (ask[side] and "=" or "") .. table.concat(ids, "\0\0")
   end
-  local pairs_of = {}
-  for n, pair in ipairs(ask.replace) do pairs_of[n] = pair.from.id .. "\0" .. pair.into.id end
-  table.sort(pairs_of)
-  return table.concat({
-    ids(ask.add), ids(ask.remove), ask.set and "=" .. ids(ask.set) or "",
-    table.concat(pairs_of, "\0\0"),
-  }, "\n")
+  return table.concat(words, "\n")
 end
 
 --- What `given` asks for: `add`, `remove` and `replace` are lists of things, `set` is nil or the
@@ -197,28 +124,64 @@ end
 --- @param problem function is called with each message, name and candidates
 --- @return table ask
 function Catalogue:ask(given, sides, problem)
-  local spelling, understood = spelling_of(given, sides), true
-  if self.spellings[spelling] then return self.spellings[spelling] end
-  local function complain(...)
+  local ask, side_of, understood = { add = {}, remove = {}, replace = {} }, {}, true
+  local function complain(name, message, ...)
     understood = false
-    problem(...)
+    problem(("%s '%s'%s"):format(self.noun, name, message:format(...)), name)
   end
-  local ask = { add = {}, remove = {}, replace = {}, side_of = {} }
+  local function find(name)
+    local thing, message, candidates = self:find(name)
+    if not thing then
+      understood = false
+      problem(message, name, candidates)
+    end
+    return thing
+  end
+  -- Puts what a name means into the list of its side, once.
+  local function take(side, name)
+    local thing = find(name)
+    local before = thing and side_of[thing]
+    if before and before ~= side then
+      complain(name, " is in `%s` and in `%s`", before, side)
+    elseif before and side == "replace" then
+      complain(name, " is replaced twice")
+    elseif thing and not before then
+      side_of[thing] = side
+      if side == "replace" then return thing end
+      table.insert(ask[side], thing)
+    end
+    return nil
+  end
+  local function replace(names)
+    local froms = {}
+    for from in pairs(names) do froms[#froms + 1] = from end
+    table.sort(froms)
+    for _, name in ipairs(froms) do
+      local from, into = take("replace", name), find(names[name])
+      if from and into then table.insert(ask.replace, { from = from, into = into }) end
+    end
+    for _, pair in ipairs(ask.replace) do
+      if side_of[pair.into] then
+        complain(pair.into.label, " shall come in place of '%s', but the job names it elsewhere, "
+          .. "too", pair.from.label)
+      end
+    end
+  end
+  if given.set ~= nil then ask.set = {} end
   for _, side in ipairs(sides) do
     local value = given[side]
     if value ~= nil and side == "replace" then
-      take_replacements(self, ask, value, complain)
+      replace(value)
     elseif value ~= nil then
-      local direction = side == "remove" and "remove" or "add"
-      take_side(self, ask, side, direction, names_of(self, value, complain), complain)
+      local names = self:names_in(value)
+      if #names == 0 and type(value) == "string" then complain(value, ": no name in it") end
+      for _, name in ipairs(names) do take(side, name) end
     end
   end
-  if given.set ~= nil then ask.set, ask.add = ask.add, {} end
-  if not understood then return ask end -- and complain again the next time
+  if not understood then return ask end
   local meaning = meaning_of(ask)
-  ask = self.asks[meaning] or ask
-  self.asks[meaning], self.spellings[spelling] = ask, ask
-  return ask
+  self.asks[meaning] = self.asks[meaning] or ask
+  return self.asks[meaning]
 end
 
 --- An ask for things that are no names: those of a verb without sides.
@@ -228,30 +191,22 @@ function Catalogue:fixed(sides)
   return ask
 end
 
---- All things that any ask is about, by id. What is none of them is nobody's business.
+--- All things that any ask is about, by id; what is none of them is nobody's business. And the list
+--- of those that some ask may take away.
 function Catalogue:concerned()
-  local concerned = {}
+  local concerned, removable = {}, {}
   for _, ask in pairs(self.asks) do
-    if ask.set then return self.by_id end
-    for _, list in ipairs { ask.add, ask.remove } do
-      for _, thing in ipairs(list) do concerned[thing.id] = thing end
+    if ask.set then return self.by_id, self.things end
+    for _, thing in ipairs(ask.add) do concerned[thing.id] = thing end
+    for _, thing in ipairs(ask.remove) do
+      concerned[thing.id], removable[#removable + 1] = thing, thing
     end
     for _, pair in ipairs(ask.replace) do
       concerned[pair.from.id], concerned[pair.into.id] = pair.from, pair.into
+      removable[#removable + 1] = pair.from
     end
   end
-  return concerned
-end
-
---- The things that some ask may take away.
-function Catalogue:removable()
-  local list = {}
-  for _, ask in pairs(self.asks) do
-    if ask.set then return self.things end
-    for _, thing in ipairs(ask.remove) do list[#list + 1] = thing end
-    for _, pair in ipairs(ask.replace) do list[#list + 1] = pair.from end
-  end
-  return list
+  return concerned, removable
 end
 
 --- A set of ids as a list of things, in the tenant's order.
@@ -272,22 +227,15 @@ end
 --- @param before table list of things
 --- @return table add, table remove
 function M.difference(before, ask)
-  local held, add, remove = {}, {}, {}
-  for _, thing in ipairs(before) do held[thing.id] = true end
+  local held, add, remove, wanted = state.of(before), {}, {}, state.of(ask.set or {})
   local function give(thing)
     if not held[thing.id] then add[#add + 1], held[thing.id] = thing, true end
   end
   local function take(thing)
     if held[thing.id] then remove[#remove + 1], held[thing.id] = thing, nil end
   end
-  if ask.set then
-    local wanted = {}
-    for _, thing in ipairs(ask.set) do wanted[thing.id] = true end
-    for _, thing in ipairs(before) do
-      if not wanted[thing.id] then take(thing) end
-    end
-    for _, thing in ipairs(ask.set) do give(thing) end
-    return add, remove
+  for _, thing in ipairs(ask.set and before or {}) do
+    if not wanted[thing.id] then take(thing) end
   end
   for _, thing in ipairs(ask.remove) do take(thing) end
   for _, pair in ipairs(ask.replace) do
@@ -296,7 +244,7 @@ function M.difference(before, ask)
       give(pair.into)
     end
   end
-  for _, thing in ipairs(ask.add) do give(thing) end
+  for _, thing in ipairs(ask.set or ask.add) do give(thing) end
   return add, remove
 end
 

@@ -25,6 +25,12 @@ local function held_among(things, concerned)
   return held
 end
 
+local function ids_of(things)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = thing.id end
+  return list
+end
+
 local function listed(value) return type(value) == "table" and value or nil end
 
 -- Does a change take administration away?
@@ -33,18 +39,6 @@ local function takes_admin(change, is_admin)
     if is_admin(thing) then return true end
   end
   return false
-end
-
-local function same_ids(a, b)
-  local seen, n = {}, 0
-  for _, thing in ipairs(a) do
-    if not seen[thing.id] then seen[thing.id], n = true, n + 1 end
-  end
-  for _, thing in ipairs(b) do
-    if seen[thing.id] == nil then return false end
-    if seen[thing.id] then seen[thing.id], n = false, n - 1 end
-  end
-  return n == 0
 end
 
 local function labels_by_id(things)
@@ -95,7 +89,7 @@ return {
       local roles, err = client.users:roles(id, { rolesOnly = true }, PATIENT)
       if not roles then return nil, err end
       if witnesses and #roles > 0 and #witnesses < PROOFS then
-        witnesses[#witnesses + 1] = { id = id, roles = roles }
+        witnesses[#witnesses + 1] = { id = id, roles = state.of(roles) }
       end
       return held_among(roles, concerned)
     end,
@@ -105,7 +99,7 @@ return {
       for n, witness in ipairs(witnesses) do
         local inherited, err = client.users:roles(witness.id, { groupsOnly = true }, PATIENT)
         if not inherited then return nil, err end
-        if not same_ids(witness.roles, inherited) then return n end
+        if not state.equal(witness.roles, state.of(inherited)) then return n end
       end
       if #witnesses == 0 then return 0 end
       return nil, core.error {
@@ -125,7 +119,7 @@ return {
     send = function(client, id, change)
       local body = change.body
       if not body then
-        body = { addedRoles = state.ids(change.add), removedRoles = state.ids(change.remove) }
+        body = { addedRoles = ids_of(change.add), removedRoles = ids_of(change.remove) }
         change.body = body -- many people share a change
       end
       return client.users:update_roles(id, body, PATIENT)

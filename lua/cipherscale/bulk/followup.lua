@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- A new job out of the journal of an old one: undo takes back what was really changed. It is a job
--- whose entries ask each for a change of its own, so what is already so, or is no longer as the old
--- job left it, needs no rule of its own.
+-- New jobs out of the journal of an old one, in which each entry asks for a change of its own. Undo
+-- takes back what was really changed; what is already so, or is no longer as the old job left it,
+-- needs no rule. Verify asks for what was planned, and what it would change is what differs.
 
 local journal = require "cipherscale.bulk.journal"
 local state = require "cipherscale.bulk.state"
@@ -42,15 +42,16 @@ local function done_to(client, verb, story, person)
   if not held and err.status == 404 then return state.NOTHING end
   if not held then return nil, err end
   if state.equal(held, state.target(person.change)) then return person.change end
-  return verb.requests and state.on_the_way(held, person.change)
-    and state.made(held, person.change) or known
+  if not (verb.requests and state.on_the_way(held, person.change)) then return known end
+  return (state.split(held, person.change))
 end
 
 --- The job that takes back what a journal says was done.
---- @param story table with `here`: what the tenant has, by id
+--- @param case table whose story has `here`: what the tenant has, by id
 --- @return table|nil job
 --- @return table|nil err
-function M.undo(client, story, book, verb, path, given)
+function M.undo(case, given)
+  local client, story, verb, path = case.client, case.story, case.verb, case.path
   if not verb.undo then
     return nil, journal.failure(("%s: '%s' cannot be undone"):format(path, verb.name))
   end
@@ -67,7 +68,7 @@ function M.undo(client, story, book, verb, path, given)
   if lost then job.note = job.note and job.note .. "; " .. lost or lost end
   local next_done
   job.begin = function(tasks)
-    next_done = tasks:map(journal.people(book, story.header), function(person)
+    next_done = tasks:map(journal.people(case.book, story.header), function(person)
       return done_to(client, verb, story, person)
     end)
   end
@@ -86,6 +87,61 @@ function M.undo(client, story, book, verb, path, given)
     return nil
   end
   return job
+end
+
+-- What people who were to be changed alike ask for, each thing by its id.
+local function wishes_of(change, things)
+  if not change.wishes then
+    local target, wishes = state.target(change), { add = {}, remove = {} }
+    for _, thing in ipairs(things) do
+      table.insert(target[thing.id] and wishes.add or wishes.remove, thing.id)
+    end
+    change.wishes = wishes
+  end
+  return change.wishes
+end
+
+--- The job that would bring everybody to where a journal wants them.
+--- @return table|nil job
+--- @return table|nil err
+function M.verify(case)
+  local verb, things = case.verb, case.story.header.things
+  if verb.once then
+    return nil, journal.failure(("%s: '%s' cannot be verified: nothing of it can be read back")
+      :format(case.path, verb.name))
+  end
+  local next_person = journal.people(case.book, case.story.header)
+  return {
+    -- The things are those of the journal, also where one has been deleted since.
+    compares = true, on_unknown = "skip", things = things,
+    users = function()
+      for person in next_person do
+        if not (person.again or person.withheld or person.unknown) then
+          local wishes = #verb.sides > 0 and wishes_of(person.change, things) or {}
+          return {
+            id = person.user, email = person.email,
+            add = wishes.add, remove = wishes.remove,
+          }, person.line
+        end
+      end
+      return nil
+    end,
+  }
+end
+
+--- Everybody who is not as planned, from the plan of that job.
+--- @return table list of { user =, email =, line =, missing = {…}, extra = {…}, reason = }
+function M.differences(plan)
+  local list = plan.unknown
+  for row in plan:changes() do list[#list + 1] = row end
+  for n, row in ipairs(list) do
+    list[n] = {
+      user = row.user, email = row.email, line = row.line, missing = row.add, extra = row.remove,
+      reason = row.reason,
+    }
+  end
+  table.sort(list, function(a, b) return a.line < b.line end)
+  return list
 end
 
 return M
