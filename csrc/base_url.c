@@ -3,13 +3,31 @@
 #define _POSIX_C_SOURCE 200809L /* strcasecmp */
 #include "base_url.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 
+/* libcurl has written 127.1 or 0x7f.1 out by now; what is no address is a name, and would
+   be looked up. */
 static bool is_loopback(const char *host) {
+  unsigned char address[4];
   return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-         (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
+         (inet_pton(AF_INET, host, address) == 1 && address[0] == 127);
+}
+
+bool cs_base_url_is_loopback(const void *address, size_t length) {
+  static const struct in6_addr six = IN6ADDR_LOOPBACK_INIT;
+  struct sockaddr_in in;
+  struct sockaddr_in6 in6;
+  if (length >= sizeof in) {
+    memcpy(&in, address, sizeof in);
+    if (in.sin_family == AF_INET) return ntohl(in.sin_addr.s_addr) >> 24 == 127;
+  }
+  if (length < sizeof in6) return false;
+  memcpy(&in6, address, sizeof in6);
+  return in6.sin6_family == AF_INET6 && memcmp(&in6.sin6_addr, &six, sizeof six) == 0;
 }
 
 static bool has_part(CURLU *url, CURLUPart part) {

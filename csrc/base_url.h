@@ -17,6 +17,9 @@
 enum cs_status cs_base_url_check(const char *text, struct cs_buffer *checked,
                                  bool *loopback, const char **problem);
 
+/* Whether a socket's address (a struct sockaddr of that length) is this machine's own. */
+bool cs_base_url_is_loopback(const void *address, size_t length);
+
 #pragma GCC visibility pop
 
 #endif

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base_url.h"
 #include "receive.h"
 #include "retry.h"
 #include "version.h"
@@ -46,9 +47,15 @@ static int on_start(void *request_, char *remote, char *local, int remote_port,
   return CURL_PREREQFUNC_OK;
 }
 
-static curl_socket_t on_open_socket(void *poller, curlsocktype purpose,
+/* Plain text leaves this machine under no name, whatever a resolver says of it. */
+static curl_socket_t on_open_socket(void *transport_, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
+  const struct cs_transport *transport = transport_;
+  struct cs_poller *poller = transport->settings.poller;
   (void)purpose;
+  if (transport->settings.loopback &&
+      !cs_base_url_is_loopback(&address->addr, address->addrlen))
+    return CURL_SOCKET_BAD;
   int type = address->socktype;
 #ifdef SOCK_CLOEXEC
   type |= SOCK_CLOEXEC; /* a program that the host starts must not hold our sockets */
@@ -202,7 +209,7 @@ static CURLcode set_callbacks(CURL *handle, const struct cs_transport *transport
   SET(CURLOPT_PREREQFUNCTION, on_start);
   SET(CURLOPT_PREREQDATA, request);
   SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-  SET(CURLOPT_OPENSOCKETDATA, poller);
+  SET(CURLOPT_OPENSOCKETDATA, transport);
   SET(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
   SET(CURLOPT_CLOSESOCKETDATA, poller);
   return code;

@@ -259,6 +259,9 @@ describe("base_url", function()
       "http://localhost.evil.example", "http://evil.example/localhost", "http://xlocalhost",
       "http://[::2]", "http://[::]", "http://[fe80::1]", "http://localhost@evil.example",
       "http://127.0.0.1%2eevil.example", "http://127.0.0.1\\.evil.example",
+      -- Names, that a resolver might know, however much they look like addresses.
+      "http://127.0.0.1.1", "http://127.0.0.256", "http://127.0.0.1.", "http://127.",
+      "http://127..1", "http://127.1.1.1.1.1.1", "http://127.0.0.1.:8080/x",
     } do
       contains("cipherscale.new: base_url ", refusal { base_url = url })
     end
