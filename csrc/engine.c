@@ -387,13 +387,15 @@ static void end_hopeless(struct cs_engine *engine, double now) {
   enum cs_kind kind;
   while ((request = cs_turns_hopeless(&engine->turns, now, &kind))) {
     double told = cs_pace_told(&engine->turns.pace, cs_class_of(request), now);
+    double delay = cs_pace_delay(&engine->turns.pace, cs_class_of(request), now);
+    const char *text = "the service asked to wait for longer than max_retry_wait";
     if (kind == CS_TIMEOUT) {
-      end(engine, request, kind, "total_timeout passed before it could be sent again");
-    } else {
-      end(engine, request, kind,
-          "the service asked to wait for longer than max_retry_wait");
-      request->retry_after = told;
+      text = told > 0 ? "held back: the service asked to wait, beyond its total_timeout"
+             : delay > 0 ? "held back by the pace, beyond its total_timeout"
+                         : "total_timeout passed before its turn came";
     }
+    end(engine, request, kind, text);
+    if (told > 0) request->retry_after = told;
   }
 }
 

@@ -35,7 +35,7 @@ static const char *const http_versions[] = {"1.1", "2", NULL};
      RANGE(0.001, 1e6), \
      at(total_timeout), \
      .doc = \
-       "Seconds for a call, from its first start, with all its retries and waits."}, \
+       "Seconds for a call, with all its retries and waits, for its turn, too."}, \
     {.name = "max_retry_wait", \
      .type = CS_NUMBER, \
      RANGE(0, 86400), \

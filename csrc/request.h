@@ -92,8 +92,7 @@ struct cs_request {
   bool truncated; /* a change was answered 2xx, but not to the end */
   bool ambiguous;
   double submitted, due, elapsed;
-  double queued;      /* when it began to wait for its turn */
-  double deadline;    /* of the call, moved on by each wait for a turn */
+  double deadline;    /* of the call */
   double retry_after; /* seconds the server asked for; negative when it did not */
   struct cs_failure failure;
 
