@@ -52,6 +52,9 @@ int cs_client_set_pace(lua_State *L);
 /* Calls on_event for each event that the engine has recorded; raises what that raises. */
 void cs_client_tell(lua_State *L, int index, struct cs_client *client);
 
+/* The same where another error is about to be raised: drops what on_event raises. */
+void cs_client_tell_quietly(lua_State *L, int index);
+
 #pragma GCC visibility pop
 
 #endif

@@ -155,7 +155,8 @@ static void finish(struct cs_engine *engine, struct cs_request *request,
 /* Ends a request that is not done yet from our side. */
 static void end(struct cs_engine *engine, struct cs_request *request, enum cs_kind kind,
                 const char *text) {
-  if (request->list == &engine->active) {
+  bool active = request->list == &engine->active;
+  if (active) {
     /* Cannot fail: the handle is one of this multi handle's. */
     (void)curl_multi_remove_handle(engine->multi, request->handle);
     request->lost = request->lost || (request->sent && request->repeat != CS_READ);
@@ -163,6 +164,10 @@ static void end(struct cs_engine *engine, struct cs_request *request, enum cs_ki
   request->ambiguous = request->lost;
   forget_answer(request);
   finish(engine, request, kind, text);
+  if (!active) return; /* its last attempt has been recorded */
+  struct cs_decision decision = {.reason = text};
+  double elapsed = cs_engine_now() - request->attempt_started;
+  cs_events_record(&engine->events, request, elapsed, &decision, 0);
 }
 
 /* The next request that is submitted and not done; NULL for none. */

@@ -34,8 +34,7 @@ static const char *const http_versions[] = {"1.1", "2", NULL};
      .type = CS_NUMBER, \
      RANGE(0.001, 1e6), \
      at(total_timeout), \
-     .doc = \
-       "Seconds for a call, with all its retries and waits, for its turn, too."}, \
+     .doc = "Seconds for a call, with all its retries and waits, for its turn, too."}, \
     {.name = "max_retry_wait", \
      .type = CS_NUMBER, \
      RANGE(0, 86400), \
