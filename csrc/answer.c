@@ -324,18 +324,24 @@ static const char *push_anything(lua_State *L, const struct cs_request *request)
   return lua_toboolean(L, -1) ? NULL : "false, which would look like a failure";
 }
 
+static void blank(struct cs_request *request, const char *secret) {
+  cs_error_blank(request->url.data, request->url.length, secret);
+  cs_error_blank(request->head.data, request->head.length, secret);
+  cs_error_blank(request->answer.data, request->answer.length, secret);
+  cs_error_blank(request->failure.text, strlen(request->failure.text), secret);
+}
+
 /* A server may echo the key in an error's text, a header, or a debug page. */
-static void blank_key(struct cs_request *request, const char *key) {
-  cs_error_blank(request->url.data, request->url.length, key);
-  cs_error_blank(request->head.data, request->head.length, key);
-  cs_error_blank(request->answer.data, request->answer.length, key);
-  cs_error_blank(request->failure.text, strlen(request->failure.text), key);
+static void blank_secrets(struct cs_request *request,
+                          const struct cs_answer_context *context) {
+  blank(request, context->key);
+  blank(request, context->proxy_password);
 }
 
 static int push_failure(lua_State *L, struct cs_request *request,
                         const struct cs_endpoint *row,
                         const struct cs_answer_context *context, int response) {
-  blank_key(request, context->key);
+  blank_secrets(request, context);
   fill_response(L, request, response, NULL);
   lua_pushnil(L);
   cs_error_push(L, request, row, context->base_length);
@@ -374,7 +380,7 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
     fail_decode(request, problem);
     return push_failure(L, request, row, context, response);
   }
-  if (response) blank_key(request, context->key);
+  if (response) blank_secrets(request, context);
   fill_response(L, request, response, problem);
   if (nothing || (problem && row->result == CS_ANYTHING)) {
     lua_pushboolean(L, 1);

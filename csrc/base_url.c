@@ -84,3 +84,37 @@ enum cs_status cs_base_url_check(const char *text, struct cs_buffer *checked,
   curl_url_cleanup(url);
   return status;
 }
+
+/* NULL when all is well. */
+static const char *proxy_problem(CURLU *url, const char *text) {
+  static const char *const schemes[] = {"http",    "https",  "socks",  "socks4",
+                                        "socks4a", "socks5", "socks5h"};
+  for (const char *p = text; *p; p++) {
+    if ((unsigned char)*p < 0x20 || *p == 0x7f) return "has a control character";
+  }
+  char *scheme = NULL;
+  const unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME;
+  if (curl_url_set(url, CURLUPART_URL, text, flags) != CURLUE_OK ||
+      curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+    return "is not a URL";
+  bool known = false;
+  for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+    known = known || strcasecmp(scheme, schemes[i]) == 0;
+  curl_free(scheme);
+  return known ? NULL : "is neither http, https nor socks";
+}
+
+enum cs_status cs_base_url_check_proxy(const char *text, struct cs_buffer *password,
+                                       const char **problem) {
+  CURLU *url = curl_url();
+  if (!url) return CS_NO_MEMORY;
+  *problem = proxy_problem(url, text);
+  enum cs_status status = *problem ? CS_INVALID : CS_OK;
+  char *decoded = NULL;
+  if (status == CS_OK &&
+      curl_url_get(url, CURLUPART_PASSWORD, &decoded, CURLU_URLDECODE) == CURLUE_OK)
+    status = cs_buffer_append_text(password, decoded);
+  curl_free(decoded);
+  curl_url_cleanup(url);
+  return status;
+}

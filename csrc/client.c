@@ -47,6 +47,7 @@ static int client_gc(lua_State *L) {
   if (client->key) memset(client->key, 0, strlen(client->key));
   free(client->base);
   free(client->key);
+  free(client->proxy_password);
   *client = (struct cs_client){.engine = NULL};
   return 0;
 }
@@ -167,11 +168,13 @@ static void open_engine(lua_State *L, struct cs_client *client,
   };
   client->base = strdup(options->base_url);
   client->key = strdup(options->api_key);
+  client->proxy_password = strdup(options->proxy_password ? options->proxy_password : "");
   client->engine = cs_engine_new(&settings);
-  if (!client->engine || !client->base || !client->key)
+  if (!client->engine || !client->base || !client->key || !client->proxy_password)
     (void)luaL_error(L, "cipherscale.new: not enough memory or descriptors");
-  client->answers =
-    (struct cs_answer_context){.key = client->key, .base_length = strlen(client->base)};
+  client->answers = (struct cs_answer_context){.key = client->key,
+                                               .proxy_password = client->proxy_password,
+                                               .base_length = strlen(client->base)};
 }
 
 /* Pushes the members table of the client at index 1: a field per resource, and close. */

@@ -18,7 +18,7 @@ struct cs_client {
   struct cs_engine *engine; /* NULL before it is opened */
   struct cs_call_options defaults;
   struct cs_answer_context answers;
-  char *base, *key; /* copies, freed with the client */
+  char *base, *key, *proxy_password; /* copies, freed with the client */
   int max_in_flight;
   bool read_only, has_on_event;
   bool loose; /* validate = false: what the lists of fields do not know passes through */

@@ -461,6 +461,9 @@ enum cs_outcome cs_transport_finish(struct cs_request *request, int code_) {
   }
   enum cs_kind kind = kind_of(code, &request->failure.permanent);
   const char *words = request->error_text;
+  /* libcurl quotes it there, with its password. */
+  if (strncmp(words, "Unsupported proxy", strlen("Unsupported proxy")) == 0)
+    words = "the address of the proxy is not one that libcurl understands";
   fail(request, kind, words[0] ? words : curl_easy_strerror(code));
   return request->sent ? CS_LOST : CS_NOT_SENT;
 }
