@@ -44,7 +44,6 @@ static int client_close(lua_State *L) {
 static int client_gc(lua_State *L) {
   struct cs_client *client = cs_client_check(L, 1);
   cs_engine_free(client->engine);
-  if (client->key) memset(client->key, 0, strlen(client->key));
   free(client->base);
   free(client->key);
   free(client->proxy_password);
