@@ -16,7 +16,7 @@
 static const char new_call[] = "cipherscale.new";
 static const char default_base_url[] = "https://public-api.cipherscale.com/qa";
 
-enum { MAX_KEY_BYTES = 4096 };
+enum { MAX_KEY_BYTES = 4096, MAX_APP_BYTES = 256 };
 
 static const char *const http_versions[] = {"1.1", "2", NULL};
 
@@ -213,6 +213,10 @@ static void check_proxy(lua_State *L, int values, struct cs_options *options) {
 }
 
 static void check_app(lua_State *L, const char *app) {
+  if (app && strlen(app) > MAX_APP_BYTES) {
+    (void)luaL_error(L, "%s: app: at most %d characters expected, got %I", new_call,
+                     (int)MAX_APP_BYTES, (lua_Integer)strlen(app));
+  }
   for (const char *p = app; p && *p; p++) {
     if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
       (void)luaL_error(L, "%s: app: printable ASCII expected", new_call);

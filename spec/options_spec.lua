@@ -104,6 +104,7 @@ describe("cipherscale.new", function()
     contains("ca_file", refusal { ca_file = "a\0b" })
     contains("proxy", refusal { proxy = "http://127.0.0.1\0" })
     contains("http_version", refusal { http_version = "2\0" })
+    contains("app: at most 256 characters expected, got 257", refusal { app = ("a"):rep(257) })
     for _, app in ipairs { "a\nb", "a\r\nX-Evil: 1", "a\0", "a\x7F", "z\u{FC}rich/1" } do
       contains("cipherscale.new: app: ", refusal { app = app })
     end
@@ -395,6 +396,14 @@ describe("a client", function()
     assert.same({}, roles:list())
     assert.is_false(pcall(list, roles))
     assert.equal(1, server:count())
+  end)
+
+  it("sends the longest app whole", function()
+    local server = start { answers = { { body = "[]" } } }
+    finally(function() server:stop() end)
+    local app = ("a"):rep(255) .. "z"
+    helper.client(server, { app = app }).roles:list()
+    assert.matches(" " .. app .. "$", server:requests()[1].headers["user-agent"])
   end)
 
   it("lets none of its fields be set", function()
