@@ -27,7 +27,8 @@ struct cs_transport {
 
 enum {
   MAX_HEAD_BYTES = 64 * 1024,
-  LARGE_BODY = 32 * 1024 /* far below libcurl's own threshold for Expect, 1 MiB */
+  LEAST_ERROR = 4 * 1024, /* bytes of its body are kept, however small the limit */
+  LARGE_BODY = 32 * 1024  /* far below libcurl's own threshold for Expect, 1 MiB */
 };
 
 /* ---- Callbacks: plain memory only; see receive.h, too ---- */
@@ -272,7 +273,8 @@ static enum cs_status open_handle(const struct cs_transport *transport,
 
 enum cs_status cs_transport_open(const struct cs_transport *transport,
                                  struct cs_request *request) {
-  cs_buffer_init(&request->answer, transport->settings.max_response_bytes);
+  size_t most = request->max_answer = transport->settings.max_response_bytes;
+  cs_buffer_init(&request->answer, most > LEAST_ERROR ? most : LEAST_ERROR);
   cs_buffer_init(&request->head, MAX_HEAD_BYTES);
   request->parsed_url = curl_url();
   if (!request->parsed_url) return CS_NO_MEMORY;
