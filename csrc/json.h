@@ -2,7 +2,7 @@
 /*
  * JSON. Reading is lua-cjson's, through a private instance whose settings nobody shares,
  * followed by one walk that makes the result native: null fields are dropped, whole
- * numbers up to 2^53 are integers. Writing is shape.c's and writer.c's, except for
+ * numbers below 2^53 are integers. Writing is shape.c's and writer.c's, except for
  * strings and numbers.
  */
 #ifndef CS_JSON_H
