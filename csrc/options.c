@@ -214,8 +214,8 @@ static void check_proxy(lua_State *L, int values, struct cs_options *options) {
 
 static void check_app(lua_State *L, const char *app) {
   if (app && strlen(app) > MAX_APP_BYTES) {
-    (void)luaL_error(L, "%s: app: at most %d characters expected, got %I", new_call,
-                     (int)MAX_APP_BYTES, (lua_Integer)strlen(app));
+    (void)luaL_error(L, "%s: app: at most %d characters expected", new_call,
+                     (int)MAX_APP_BYTES);
   }
   for (const char *p = app; p && *p; p++) {
     if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)

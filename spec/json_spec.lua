@@ -44,7 +44,8 @@ end)
 
 describe("decode", function()
   it("gives native values", function()
-    local value = core.decode '{"a":null,"b":[null,1,1.5,9007199254740991],"c":"x","d":{"e":true}}'
+    local value = core.decode('{"a":null,"b":[null,1,1.5,9007199254740991],"c":"x",'
+      .. '"d":{"e":true}}')
     assert.same({ b = { core.null, 1, 1.5, 9007199254740991 }, c = "x", d = { e = true } }, value)
     assert.equal("integer", math.type(value.b[2]))
     assert.equal("integer", math.type(core.decode "7"))
