@@ -62,9 +62,10 @@ static int is_infinite(lua_State *L, int index) {
   return fabs(lua_tonumber(L, index)) > DBL_MAX;
 }
 
-/* False where a number is beyond all bounds. Walks the table on top, whose depth the decoder has bounded. Existing fields may be
-   changed and cleared during the traversal. Keys of objects are strings, those of arrays
-   are not: that is how a null to drop is told from a null that keeps its place. */
+/* Walks the table on top, whose depth the decoder has bounded; false where
+   a number is beyond all bounds. Existing fields may be changed and cleared
+   during the traversal. Keys of objects are strings, those of arrays are not: that is how
+   a null to drop is told from a null that keeps its place. */
 static int clean(lua_State *L) {
   int table = lua_gettop(L);
   luaL_checkstack(L, 4, "JSON is nested too deep");

@@ -3,7 +3,8 @@
  * Whose turn it is: the requests that wait to be started, a queue a class, under the
  * pace. The older call goes first, so that what was started goes before what was not.
  *
- * A call's total_timeout begins when it is queued first, and runs on whatever it waits for.
+ * A call's total_timeout begins when it is queued first, and runs on whatever it waits
+ * for.
  */
 #ifndef CS_TURNS_H
 #define CS_TURNS_H
