@@ -224,8 +224,8 @@ static const char *open_page(lua_State *L) {
   return NULL;
 }
 
-/* Whether the page of `got` items is not all there is, or may not be: where it is full and
-   tells neither its total, nor a number of pages, nor hasNext, others may follow. */
+/* Whether the page of `got` items is not all there is, or may not be: where it is full
+   and tells neither its total, nor a number of pages, nor hasNext, others may follow. */
 static bool is_partial(lua_State *L, int page, lua_Number got) {
   lua_Number pages =
     number_of(L, page, "pageCount", number_of(L, page, "totalPages", -1));
