@@ -193,6 +193,16 @@ static bool is_true(lua_State *L, int table, const char *name) {
   return value;
 }
 
+/* A link, a number or a mark; an empty one is none. */
+static bool names_next(lua_State *L, int page) {
+  lua_pushliteral(L, "next");
+  (void)lua_rawget(L, page);
+  bool named =
+    lua_toboolean(L, -1) && !(lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) == 0);
+  lua_pop(L, 1);
+  return named;
+}
+
 /* A page (schema PaginatedResponse) makes none of its fields compulsory. */
 static bool is_page(lua_State *L, int index) {
   if (type_of(L, index, "data") == LUA_TTABLE) return true;
@@ -214,6 +224,22 @@ static const char *open_page(lua_State *L) {
   return NULL;
 }
 
+/* Whether the page of `got` items is not all there is, or may not be: where it is full
+   and tells neither its total, nor a number of pages, nor hasNext, others may follow. */
+static bool is_partial(lua_State *L, int page, lua_Number got) {
+  lua_Number pages =
+    number_of(L, page, "pageCount", number_of(L, page, "totalPages", -1));
+  if (number_of(L, page, "total", got) > got || pages > 1 ||
+      is_true(L, page, "hasNext") || is_true(L, page, "hasPrevious") ||
+      number_of(L, page, "page", 0) > 0 || number_of(L, page, "offset", 0) > 0 ||
+      names_next(L, page))
+    return true;
+  bool told = number_of(L, page, "total", -1) >= 0 || pages >= 0 ||
+              type_of(L, page, "hasNext") != LUA_TNIL;
+  lua_Number limit = number_of(L, page, "limit", 0);
+  return !told && limit > 0 && got >= limit;
+}
+
 /* The shapers below take the decoded table on top and leave what the row promises;
    a string they return says why the answer is none. `first` is the first character of
    the body: lua-cjson gives the same table for [] and {}. */
@@ -230,8 +256,7 @@ static const char *shape_list(lua_State *L, char first) {
   lua_getfield(L, top, "data");
   lua_Number got = (lua_Number)lua_rawlen(L, -1);
   lua_pop(L, 1);
-  if (number_of(L, top, "total", got) > got || number_of(L, top, "page", 0) > 0 ||
-      is_true(L, top, "hasNext") || is_true(L, top, "hasPrevious"))
+  if (is_partial(L, top, got))
     return "one page of several where the whole list is promised";
   replace_by_field(L, "data");
   return NULL;
@@ -299,18 +324,24 @@ static const char *push_anything(lua_State *L, const struct cs_request *request)
   return lua_toboolean(L, -1) ? NULL : "false, which would look like a failure";
 }
 
+static void blank(struct cs_request *request, const char *secret) {
+  cs_error_blank(request->url.data, request->url.length, secret);
+  cs_error_blank(request->head.data, request->head.length, secret);
+  cs_error_blank(request->answer.data, request->answer.length, secret);
+  cs_error_blank(request->failure.text, strlen(request->failure.text), secret);
+}
+
 /* A server may echo the key in an error's text, a header, or a debug page. */
-static void blank_key(struct cs_request *request, const char *key) {
-  cs_error_blank(request->url.data, request->url.length, key);
-  cs_error_blank(request->head.data, request->head.length, key);
-  cs_error_blank(request->answer.data, request->answer.length, key);
-  cs_error_blank(request->failure.text, strlen(request->failure.text), key);
+static void blank_secrets(struct cs_request *request,
+                          const struct cs_answer_context *context) {
+  blank(request, context->key);
+  blank(request, context->proxy_password);
 }
 
 static int push_failure(lua_State *L, struct cs_request *request,
                         const struct cs_endpoint *row,
                         const struct cs_answer_context *context, int response) {
-  blank_key(request, context->key);
+  blank_secrets(request, context);
   fill_response(L, request, response, NULL);
   lua_pushnil(L);
   cs_error_push(L, request, row, context->base_length);
@@ -349,7 +380,7 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
     fail_decode(request, problem);
     return push_failure(L, request, row, context, response);
   }
-  if (response) blank_key(request, context->key);
+  if (response) blank_secrets(request, context);
   fill_response(L, request, response, problem);
   if (nothing || (problem && row->result == CS_ANYTHING)) {
     lua_pushboolean(L, 1);

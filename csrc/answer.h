@@ -15,8 +15,8 @@
 #pragma GCC visibility push(hidden)
 
 struct cs_answer_context {
-  const char *key;    /* is blanked out of whatever is shown */
-  size_t base_length; /* what the URL begins with before the path */
+  const char *key, *proxy_password; /* are blanked out of whatever is shown */
+  size_t base_length;               /* what the URL begins with before the path */
 };
 
 /* Pushes what the call gives and returns how many values that is. `response` is the stack

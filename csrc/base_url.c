@@ -3,13 +3,31 @@
 #define _POSIX_C_SOURCE 200809L /* strcasecmp */
 #include "base_url.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 
+/* libcurl has written 127.1 or 0x7f.1 out by now; what is no address is a name, and would
+   be looked up. */
 static bool is_loopback(const char *host) {
+  unsigned char address[4];
   return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-         (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
+         (inet_pton(AF_INET, host, address) == 1 && address[0] == 127);
+}
+
+bool cs_base_url_is_loopback(const void *address, size_t length) {
+  static const struct in6_addr six = IN6ADDR_LOOPBACK_INIT;
+  struct sockaddr_in in;
+  struct sockaddr_in6 in6;
+  if (length >= sizeof in) {
+    memcpy(&in, address, sizeof in);
+    if (in.sin_family == AF_INET) return ntohl(in.sin_addr.s_addr) >> 24 == 127;
+  }
+  if (length < sizeof in6) return false;
+  memcpy(&in6, address, sizeof in6);
+  return in6.sin6_family == AF_INET6 && memcmp(&in6.sin6_addr, &six, sizeof six) == 0;
 }
 
 static bool has_part(CURLU *url, CURLUPart part) {
@@ -63,6 +81,40 @@ enum cs_status cs_base_url_check(const char *text, struct cs_buffer *checked,
     }
     curl_free(whole);
   }
+  curl_url_cleanup(url);
+  return status;
+}
+
+/* NULL when all is well. */
+static const char *proxy_problem(CURLU *url, const char *text) {
+  static const char *const schemes[] = {"http",    "https",  "socks",  "socks4",
+                                        "socks4a", "socks5", "socks5h"};
+  for (const char *p = text; *p; p++) {
+    if ((unsigned char)*p < 0x20 || *p == 0x7f) return "has a control character";
+  }
+  char *scheme = NULL;
+  const unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME;
+  if (curl_url_set(url, CURLUPART_URL, text, flags) != CURLUE_OK ||
+      curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+    return "is not a URL";
+  bool known = false;
+  for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+    known = known || strcasecmp(scheme, schemes[i]) == 0;
+  curl_free(scheme);
+  return known ? NULL : "is neither http, https nor socks";
+}
+
+enum cs_status cs_base_url_check_proxy(const char *text, struct cs_buffer *password,
+                                       const char **problem) {
+  CURLU *url = curl_url();
+  if (!url) return CS_NO_MEMORY;
+  *problem = proxy_problem(url, text);
+  enum cs_status status = *problem ? CS_INVALID : CS_OK;
+  char *decoded = NULL;
+  if (status == CS_OK &&
+      curl_url_get(url, CURLUPART_PASSWORD, &decoded, CURLU_URLDECODE) == CURLUE_OK)
+    status = cs_buffer_append_text(password, decoded);
+  curl_free(decoded);
   curl_url_cleanup(url);
   return status;
 }

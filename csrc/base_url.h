@@ -17,6 +17,14 @@
 enum cs_status cs_base_url_check(const char *text, struct cs_buffer *checked,
                                  bool *loopback, const char **problem);
 
+/* Checks a proxy's address as libcurl will read it, and writes its password, decoded;
+   CS_INVALID fills *problem with what is wrong. */
+enum cs_status cs_base_url_check_proxy(const char *text, struct cs_buffer *password,
+                                       const char **problem);
+
+/* Whether a socket's address (a struct sockaddr of that length) is this machine's own. */
+bool cs_base_url_is_loopback(const void *address, size_t length);
+
 #pragma GCC visibility pop
 
 #endif

@@ -252,6 +252,7 @@ static void wait_for(lua_State *L, struct cs_client *client, struct cs_request *
   cs_engine_collect(client->engine, request);
   if (status != LUA_OK) {
     cs_engine_give(client->engine, request);
+    cs_client_tell_quietly(L, lua_upvalueindex(CLIENT));
     (void)lua_error(L);
   }
 }

@@ -35,16 +35,18 @@ void cs_client_push_members(lua_State *L, int index) {
 
 static int client_close(lua_State *L) {
   struct cs_client *client = cs_client_check(L, 1);
-  if (client->engine) cs_engine_close(client->engine);
+  if (!client->engine || !cs_engine_usable(client->engine)) return 0;
+  cs_engine_close(client->engine);
+  cs_client_tell(L, 1, client);
   return 0;
 }
 
 static int client_gc(lua_State *L) {
   struct cs_client *client = cs_client_check(L, 1);
   cs_engine_free(client->engine);
-  if (client->key) memset(client->key, 0, strlen(client->key));
   free(client->base);
   free(client->key);
+  free(client->proxy_password);
   *client = (struct cs_client){.engine = NULL};
   return 0;
 }
@@ -165,11 +167,13 @@ static void open_engine(lua_State *L, struct cs_client *client,
   };
   client->base = strdup(options->base_url);
   client->key = strdup(options->api_key);
+  client->proxy_password = strdup(options->proxy_password ? options->proxy_password : "");
   client->engine = cs_engine_new(&settings);
-  if (!client->engine || !client->base || !client->key)
+  if (!client->engine || !client->base || !client->key || !client->proxy_password)
     (void)luaL_error(L, "cipherscale.new: not enough memory or descriptors");
-  client->answers =
-    (struct cs_answer_context){.key = client->key, .base_length = strlen(client->base)};
+  client->answers = (struct cs_answer_context){.key = client->key,
+                                               .proxy_password = client->proxy_password,
+                                               .base_length = strlen(client->base)};
 }
 
 /* Pushes the members table of the client at index 1: a field per resource, and close. */
@@ -273,7 +277,7 @@ static void push_event(lua_State *L, const struct cs_event *event) {
   lua_setfield(L, -2, "reason");
 }
 
-void cs_client_tell(lua_State *L, int index, struct cs_client *client) {
+static void tell_all(lua_State *L, int index, struct cs_client *client, bool quietly) {
   struct cs_event event;
   if (!client->has_on_event || client->telling) return;
   while (cs_engine_next_event(client->engine, &event)) {
@@ -285,8 +289,33 @@ void cs_client_tell(lua_State *L, int index, struct cs_client *client) {
     client->telling = true;
     int status = lua_pcall(L, 1, 0, 0);
     client->telling = false;
-    if (status != LUA_OK) (void)lua_error(L);
+    if (status == LUA_OK) continue;
+    if (quietly) {
+      lua_pop(L, 1);
+      continue;
+    }
+    /* Nobody is told anything once `close` has returned. */
+    while (!cs_engine_usable(client->engine) &&
+           cs_engine_next_event(client->engine, &event))
+      continue;
+    (void)lua_error(L);
   }
+}
+
+void cs_client_tell(lua_State *L, int index, struct cs_client *client) {
+  tell_all(L, index, client, false);
+}
+
+static int tell_quietly(lua_State *L) {
+  tell_all(L, 1, cs_client_check(L, 1), true);
+  return 0;
+}
+
+void cs_client_tell_quietly(lua_State *L, int index) {
+  lua_pushvalue(L, index);
+  lua_pushcfunction(L, tell_quietly);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1); /* no memory for more */
 }
 
 /* ---- Pace ---- */

@@ -18,7 +18,7 @@ struct cs_client {
   struct cs_engine *engine; /* NULL before it is opened */
   struct cs_call_options defaults;
   struct cs_answer_context answers;
-  char *base, *key; /* copies, freed with the client */
+  char *base, *key, *proxy_password; /* copies, freed with the client */
   int max_in_flight;
   bool read_only, has_on_event;
   bool loose; /* validate = false: what the lists of fields do not know passes through */
@@ -51,6 +51,9 @@ int cs_client_set_pace(lua_State *L);
 
 /* Calls on_event for each event that the engine has recorded; raises what that raises. */
 void cs_client_tell(lua_State *L, int index, struct cs_client *client);
+
+/* The same where another error is about to be raised: drops what on_event raises. */
+void cs_client_tell_quietly(lua_State *L, int index);
 
 #pragma GCC visibility pop
 

@@ -155,7 +155,8 @@ static void finish(struct cs_engine *engine, struct cs_request *request,
 /* Ends a request that is not done yet from our side. */
 static void end(struct cs_engine *engine, struct cs_request *request, enum cs_kind kind,
                 const char *text) {
-  if (request->list == &engine->active) {
+  bool active = request->list == &engine->active;
+  if (active) {
     /* Cannot fail: the handle is one of this multi handle's. */
     (void)curl_multi_remove_handle(engine->multi, request->handle);
     request->lost = request->lost || (request->sent && request->repeat != CS_READ);
@@ -163,6 +164,10 @@ static void end(struct cs_engine *engine, struct cs_request *request, enum cs_ki
   request->ambiguous = request->lost;
   forget_answer(request);
   finish(engine, request, kind, text);
+  if (!active) return; /* its last attempt has been recorded */
+  struct cs_decision decision = {.reason = text};
+  double elapsed = cs_engine_now() - request->attempt_started;
+  cs_events_record(&engine->events, request, elapsed, &decision, 0);
 }
 
 /* The next request that is submitted and not done; NULL for none. */
@@ -387,13 +392,15 @@ static void end_hopeless(struct cs_engine *engine, double now) {
   enum cs_kind kind;
   while ((request = cs_turns_hopeless(&engine->turns, now, &kind))) {
     double told = cs_pace_told(&engine->turns.pace, cs_class_of(request), now);
+    double delay = cs_pace_delay(&engine->turns.pace, cs_class_of(request), now);
+    const char *text = "the service asked to wait for longer than max_retry_wait";
     if (kind == CS_TIMEOUT) {
-      end(engine, request, kind, "total_timeout passed before it could be sent again");
-    } else {
-      end(engine, request, kind,
-          "the service asked to wait for longer than max_retry_wait");
-      request->retry_after = told;
+      text = told > 0 ? "held back: the service asked to wait, beyond its total_timeout"
+             : delay > 0 ? "held back by the pace, beyond its total_timeout"
+                         : "total_timeout passed before its turn came";
     }
+    end(engine, request, kind, text);
+    if (told > 0) request->retry_after = told;
   }
 }
 

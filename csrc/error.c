@@ -328,6 +328,19 @@ int cs_error_new(lua_State *L) {
   return 1;
 }
 
+/* As people say it: 500 rather than 499.99995945. */
+static void push_wait(lua_State *L, lua_Number seconds) {
+  lua_Integer unit = seconds < 10 ? 1000 : 1;
+  bool usual = seconds >= 0 && seconds < 1e9;
+  lua_Integer units = usual ? (lua_Integer)(seconds * (lua_Number)unit + 0.5) : 0;
+  if (usual && units % unit == 0) {
+    lua_pushfstring(L, "; the server asks to wait %I s", units / unit);
+  } else {
+    if (usual) seconds = (lua_Number)units / (lua_Number)unit;
+    lua_pushfstring(L, "; the server asks to wait %f s", seconds);
+  }
+}
+
 /* "users.invite: HTTP 404: user not found", with what else a reader must know. */
 static int record_tostring(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -369,7 +382,7 @@ static int record_tostring(lua_State *L) {
     lua_pop(L, 1);
   }
   if (raw_field(L, 1, "retry_after") == LUA_TNUMBER) {
-    lua_pushfstring(L, "; the server asks to wait %f s", lua_tonumber(L, -1));
+    push_wait(L, lua_tonumber(L, -1));
     lua_remove(L, -2);
     luaL_addvalue(&text);
   } else {

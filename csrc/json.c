@@ -2,6 +2,7 @@
 /* See json.h. */
 #include "json.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,19 +47,25 @@ void cs_json_push_null(lua_State *L) {
   (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &null_key);
 }
 
-/* A whole number that a double holds exactly becomes an integer; true if it does. */
+/* A whole number that a double holds exactly becomes an integer; true if it does. At the
+   limit it may have been rounded to that. */
 static int push_integer(lua_State *L, int index) {
   lua_Number number = lua_tonumber(L, index);
-  if (lua_isinteger(L, index) || floor(number) < number || fabs(number) > exact_limit)
+  if (lua_isinteger(L, index) || floor(number) < number || fabs(number) >= exact_limit)
     return 0;
   lua_pushinteger(L, (lua_Integer)number);
   return 1;
 }
 
-/* Walks the table on top, whose depth the decoder has bounded. Existing fields may be
-   changed and cleared during the traversal. Keys of objects are strings, those of arrays
-   are not: that is how a null to drop is told from a null that keeps its place. */
-static void clean(lua_State *L) {
+static int is_infinite(lua_State *L, int index) {
+  return fabs(lua_tonumber(L, index)) > DBL_MAX;
+}
+
+/* Walks the table on top, whose depth the decoder has bounded; false where a
+   number is beyond all bounds. Existing fields may be changed and cleared during the
+   traversal. Keys of objects are strings, those of arrays are not: that is how a null to
+   drop is told from a null that keeps its place. */
+static int clean(lua_State *L) {
   int table = lua_gettop(L);
   luaL_checkstack(L, 4, "JSON is nested too deep");
   lua_pushnil(L);
@@ -66,10 +73,11 @@ static void clean(lua_State *L) {
     int replaced = 0;
     switch (lua_type(L, -1)) {
     case LUA_TTABLE:
-      clean(L);
+      if (!clean(L)) return 0;
       break;
     case LUA_TNUMBER:
       replaced = push_integer(L, -1);
+      if (!replaced && is_infinite(L, -1)) return 0;
       break;
     case LUA_TLIGHTUSERDATA:
       if (lua_type(L, -2) == LUA_TSTRING) {
@@ -87,6 +95,7 @@ static void clean(lua_State *L) {
     }
     lua_pop(L, 1);
   }
+  return 1;
 }
 
 /* A byte order mark is not JSON (RFC 8259 8.1), but some servers send one. */
@@ -149,12 +158,17 @@ static int decode(lua_State *L) {
   bool parsed = parse(L) || (mend(L) && parse(L));
   lua_remove(L, -2);
   if (!parsed) return 0;
+  int top = lua_gettop(L), good = 1;
   if (lua_type(L, -1) == LUA_TTABLE) {
-    clean(L);
-  } else if (lua_type(L, -1) == LUA_TNUMBER && push_integer(L, -1)) {
-    lua_remove(L, -2);
+    good = clean(L);
+  } else if (lua_type(L, -1) == LUA_TNUMBER) {
+    good = !is_infinite(L, -1);
+    if (push_integer(L, -1)) lua_remove(L, -2);
   }
-  return 1;
+  if (good) return 1;
+  lua_settop(L, top - 1);
+  lua_pushliteral(L, "a number beyond all bounds");
+  return 0;
 }
 
 int cs_json_decode(lua_State *L, const char *text, size_t length) {

@@ -2,7 +2,7 @@
 /*
  * JSON. Reading is lua-cjson's, through a private instance whose settings nobody shares,
  * followed by one walk that makes the result native: null fields are dropped, whole
- * numbers up to 2^53 are integers. Escapes of half a surrogate pair, which lua-cjson
+ * numbers below 2^53 are integers. Escapes of half a surrogate pair, which lua-cjson
  * refuses, are read as U+FFFD. Writing is shape.c's and writer.c's, except for
  * strings and numbers.
  */

@@ -16,7 +16,7 @@
 static const char new_call[] = "cipherscale.new";
 static const char default_base_url[] = "https://public-api.cipherscale.com/qa";
 
-enum { MAX_KEY_BYTES = 4096 };
+enum { MAX_KEY_BYTES = 4096, MAX_APP_BYTES = 256 };
 
 static const char *const http_versions[] = {"1.1", "2", NULL};
 
@@ -34,8 +34,7 @@ static const char *const http_versions[] = {"1.1", "2", NULL};
      .type = CS_NUMBER, \
      RANGE(0.001, 1e6), \
      at(total_timeout), \
-     .doc = \
-       "Seconds for a call, from its first start, with all its retries and waits."}, \
+     .doc = "Seconds for a call, with all its retries and waits, for its turn, too."}, \
     {.name = "max_retry_wait", \
      .type = CS_NUMBER, \
      RANGE(0, 86400), \
@@ -197,7 +196,27 @@ static const char *push_base_url(lua_State *L, struct cs_options *options) {
   return lua_pushstring(L, url);
 }
 
+/* Not quoted: it may carry a password. */
+static void check_proxy(lua_State *L, int values, struct cs_options *options) {
+  if (!options->proxy || !options->proxy[0]) return;
+  struct cs_buffer password;
+  const char *problem = NULL;
+  char text[MAX_KEY_BYTES];
+  cs_buffer_init(&password, sizeof text - 1);
+  enum cs_status status = cs_base_url_check_proxy(options->proxy, &password, &problem);
+  (void)snprintf(text, sizeof text, "%s", cs_buffer_text(&password));
+  cs_buffer_free(&password);
+  if (status == CS_INVALID) (void)luaL_error(L, "%s: proxy %s", new_call, problem);
+  cs_check_status(L, new_call, status, "proxy");
+  options->proxy_password = lua_pushstring(L, text);
+  lua_setfield(L, values, "proxy_password");
+}
+
 static void check_app(lua_State *L, const char *app) {
+  if (app && strlen(app) > MAX_APP_BYTES) {
+    (void)luaL_error(L, "%s: app: at most %d characters expected", new_call,
+                     (int)MAX_APP_BYTES);
+  }
   for (const char *p = app; p && *p; p++) {
     if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
       (void)luaL_error(L, "%s: app: printable ASCII expected", new_call);
@@ -210,6 +229,7 @@ void cs_options_read(lua_State *L, int index, struct cs_options *options) {
   cs_shape_read(L, &place, index, client_options, options);
   int values = lua_gettop(L);
   check_app(L, options->app);
+  check_proxy(L, values, options);
   options->http2 = options->http_version && strcmp(options->http_version, "2") == 0;
   options->base_url = push_base_url(L, options);
   lua_setfield(L, values, "base_url");

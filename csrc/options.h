@@ -26,6 +26,7 @@ struct cs_options {
   int max_in_flight, max_response_bytes;
   bool read_only, validate, http2, loopback;
   const char *api_key, *base_url; /* resolved and checked */
+  const char *proxy_password;     /* NULL without a proxy, empty without a password */
   const char *api_key_env, *api_key_file;
   const char *http_version, *ca_file, *ca_path, *proxy, *no_proxy, *app;
 };

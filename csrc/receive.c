@@ -22,7 +22,18 @@ size_t cs_receive_body(char *bytes, size_t size, size_t n, void *request_) {
   for (size_t i = 0; i < n && !request->first_visible; i++) {
     if (!strchr(" \t\r\n\f\v\xEF\xBB\xBF", bytes[i])) request->first_visible = bytes[i];
   }
-  return keep(request, &request->answer, bytes, n);
+  /* An error's body is kept as far as it fits: it says what is wrong. */
+  bool error = request->status < 200 || request->status >= 300;
+  size_t limit = error ? request->answer.limit : request->max_answer;
+  size_t room = limit - request->answer.length;
+  if (n <= room) return keep(request, &request->answer, bytes, n);
+  if (error) {
+    (void)keep(request, &request->answer, bytes, room);
+  } else {
+    cs_buffer_free(&request->answer);
+  }
+  request->overflow = CS_TOO_LARGE;
+  return 0;
 }
 
 static void note_retry_after(struct cs_request *request, const char *line, size_t n) {

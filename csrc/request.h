@@ -79,6 +79,7 @@ struct cs_request {
   struct cs_buffer head;   /* raw header lines of the final answer */
   struct cs_buffer answer; /* decompressed body */
   char first_visible;      /* the body's first character that is not white space, or 0 */
+  size_t max_answer;       /* bytes of a 2xx body; others may fill the buffer */
   enum cs_status overflow; /* why the answer could not be kept */
   char retry_after_text[64];
   char error_text[256]; /* libcurl's own words */
@@ -92,8 +93,7 @@ struct cs_request {
   bool truncated; /* a change was answered 2xx, but not to the end */
   bool ambiguous;
   double submitted, due, elapsed;
-  double queued;      /* when it began to wait for its turn */
-  double deadline;    /* of the call, moved on by each wait for a turn */
+  double deadline;    /* of the call */
   double retry_after; /* seconds the server asked for; negative when it did not */
   struct cs_failure failure;
 

@@ -136,6 +136,17 @@ static int schedule_step(lua_State *L) {
   return 0;
 }
 
+/* tell(quietly): calls on_event for what has happened since the last step. */
+static int schedule_tell(lua_State *L) {
+  struct cs_client *client = client_of(L);
+  if (lua_toboolean(L, 1)) {
+    cs_client_tell_quietly(L, CLIENT);
+  } else {
+    cs_client_tell(L, CLIENT, client);
+  }
+  return 0;
+}
+
 /* next_done() -> a request that is done, or nil */
 static int schedule_next_done(lua_State *L) {
   struct cs_client *client = client_of(L);
@@ -173,12 +184,17 @@ static int schedule_now(lua_State *L) {
 /* schedule(client) -> the functions above for one client, and its max_in_flight as
    `limit` */
 static int schedule(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"resume", schedule_resume},         {"running", schedule_running},
-    {"reset", schedule_reset},           {"refuse", schedule_refuse},
-    {"request_of", schedule_request_of}, {"step", schedule_step},
-    {"cancel", schedule_cancel},         {"next_done", schedule_next_done},
-    {"deliver", schedule_deliver},       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"resume", schedule_resume},
+                                       {"running", schedule_running},
+                                       {"reset", schedule_reset},
+                                       {"refuse", schedule_refuse},
+                                       {"request_of", schedule_request_of},
+                                       {"step", schedule_step},
+                                       {"cancel", schedule_cancel},
+                                       {"next_done", schedule_next_done},
+                                       {"deliver", schedule_deliver},
+                                       {"tell", schedule_tell},
+                                       {NULL, NULL}};
   struct cs_client *client = cs_client_check(L, 1);
   lua_settop(L, 1);
   lua_createtable(L, 0, 8);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base_url.h"
 #include "receive.h"
 #include "retry.h"
 #include "version.h"
@@ -26,7 +27,8 @@ struct cs_transport {
 
 enum {
   MAX_HEAD_BYTES = 64 * 1024,
-  LARGE_BODY = 32 * 1024 /* far below libcurl's own threshold for Expect, 1 MiB */
+  LEAST_ERROR = 4 * 1024, /* bytes of its body are kept, however small the limit */
+  LARGE_BODY = 32 * 1024  /* far below libcurl's own threshold for Expect, 1 MiB */
 };
 
 /* ---- Callbacks: plain memory only; see receive.h, too ---- */
@@ -46,9 +48,15 @@ static int on_start(void *request_, char *remote, char *local, int remote_port,
   return CURL_PREREQFUNC_OK;
 }
 
-static curl_socket_t on_open_socket(void *poller, curlsocktype purpose,
+/* Plain text leaves this machine under no name, whatever a resolver says of it. */
+static curl_socket_t on_open_socket(void *transport_, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
+  const struct cs_transport *transport = transport_;
+  struct cs_poller *poller = transport->settings.poller;
   (void)purpose;
+  if (transport->settings.loopback &&
+      !cs_base_url_is_loopback(&address->addr, address->addrlen))
+    return CURL_SOCKET_BAD;
   int type = address->socktype;
 #ifdef SOCK_CLOEXEC
   type |= SOCK_CLOEXEC; /* a program that the host starts must not hold our sockets */
@@ -202,7 +210,7 @@ static CURLcode set_callbacks(CURL *handle, const struct cs_transport *transport
   SET(CURLOPT_PREREQFUNCTION, on_start);
   SET(CURLOPT_PREREQDATA, request);
   SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-  SET(CURLOPT_OPENSOCKETDATA, poller);
+  SET(CURLOPT_OPENSOCKETDATA, transport);
   SET(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
   SET(CURLOPT_CLOSESOCKETDATA, poller);
   return code;
@@ -265,7 +273,8 @@ static enum cs_status open_handle(const struct cs_transport *transport,
 
 enum cs_status cs_transport_open(const struct cs_transport *transport,
                                  struct cs_request *request) {
-  cs_buffer_init(&request->answer, transport->settings.max_response_bytes);
+  size_t most = request->max_answer = transport->settings.max_response_bytes;
+  cs_buffer_init(&request->answer, most > LEAST_ERROR ? most : LEAST_ERROR);
   cs_buffer_init(&request->head, MAX_HEAD_BYTES);
   request->parsed_url = curl_url();
   if (!request->parsed_url) return CS_NO_MEMORY;
@@ -462,6 +471,9 @@ enum cs_outcome cs_transport_finish(struct cs_request *request, int code_) {
   }
   enum cs_kind kind = kind_of(code, &request->failure.permanent);
   const char *words = request->error_text;
+  /* libcurl quotes it there, with its password. */
+  if (strncmp(words, "Unsupported proxy", strlen("Unsupported proxy")) == 0)
+    words = "the address of the proxy is not one that libcurl understands";
   fail(request, kind, words[0] ? words : curl_easy_strerror(code));
   return request->sent ? CS_LOST : CS_NOT_SENT;
 }

@@ -12,7 +12,7 @@ static const double rounding = 1e-6; /* seconds: sums of times are not exact */
 void cs_turns_queue(struct cs_turns *turns, struct cs_request *request, double now) {
   struct cs_list *list = &turns->queued[cs_class_of(request)];
   struct cs_request *next = NULL;
-  request->queued = now;
+  if (request->attempts == 0) request->deadline = now + request->total_timeout;
   if (list->last && list->last->submitted > request->submitted) {
     next = list->first;
     while (next->submitted <= request->submitted) next = next->next;
@@ -30,21 +30,7 @@ struct cs_request *cs_turns_next(const struct cs_turns *turns, double now) {
   return best;
 }
 
-/* Until when the clock of a queued request has run: as long as the server wants all to
-   wait. */
-static double counted(const struct cs_turns *turns, const struct cs_request *request,
-                      double now) {
-  double told = turns->pace.limits[cs_class_of(request)].told;
-  double until = told > request->queued ? told : request->queued;
-  return until < now ? until : now;
-}
-
 void cs_turns_start(struct cs_turns *turns, struct cs_request *request, double now) {
-  if (request->attempts == 0) {
-    request->deadline = now + request->total_timeout;
-  } else {
-    request->deadline += now - counted(turns, request, now);
-  }
   cs_pace_start(&turns->pace, cs_class_of(request), now);
 }
 
@@ -68,13 +54,13 @@ double cs_turns_answered(struct cs_turns *turns, const struct cs_request *reques
 struct cs_request *cs_turns_hopeless(const struct cs_turns *turns, double now,
                                      enum cs_kind *kind) {
   for (int class = 0; class < CS_CLASSES; class ++) {
-    double told = cs_pace_told(&turns->pace, (enum cs_class) class, now);
-    if (told <= 0) continue;
     struct cs_request *request = turns->queued[class].first;
+    if (!request) continue;
+    double told = cs_pace_told(&turns->pace, (enum cs_class) class, now);
+    double start = now + cs_pace_delay(&turns->pace, (enum cs_class) class, now);
     for (; request; request = request->next) {
       *kind = told > request->max_retry_wait + rounding ? CS_REFUSED : CS_TIMEOUT;
-      if (*kind == CS_REFUSED) return request;
-      if (request->attempts > 0 && request->deadline <= now) return request;
+      if (*kind == CS_REFUSED || request->deadline <= start) return request;
     }
   }
   return NULL;
@@ -83,12 +69,12 @@ struct cs_request *cs_turns_hopeless(const struct cs_turns *turns, double now,
 double cs_turns_quiet(const struct cs_turns *turns, double now, bool room,
                       double seconds) {
   for (int class = 0; class < CS_CLASSES; class ++) {
-    const struct cs_request *first = turns->queued[class].first;
-    if (!first) continue;
+    const struct cs_request *request = turns->queued[class].first;
+    if (!request) continue;
     double delay = cs_pace_delay(&turns->pace, (enum cs_class) class, now);
     if (room && delay < seconds) seconds = delay;
-    bool runs = first->attempts > 0 && turns->pace.limits[class].told > now;
-    if (runs && first->deadline - now < seconds) seconds = first->deadline - now;
+    for (; request; request = request->next)
+      if (request->deadline - now < seconds) seconds = request->deadline - now;
   }
   return seconds > 0 ? seconds : 0;
 }

@@ -3,8 +3,8 @@
  * Whose turn it is: the requests that wait to be started, a queue a class, under the
  * pace. The older call goes first, so that what was started goes before what was not.
  *
- * A call's total_timeout begins with its first start. Afterwards it stands still while
- * the call only waits for its turn, and runs on while the server wants all to wait.
+ * A call's total_timeout begins when it is queued first, and runs on whatever it waits
+ * for.
  */
 #ifndef CS_TURNS_H
 #define CS_TURNS_H
@@ -28,7 +28,7 @@ void cs_turns_queue(struct cs_turns *turns, struct cs_request *request, double n
 /* The request that may start now, still queued; NULL for none. */
 struct cs_request *cs_turns_next(const struct cs_turns *turns, double now);
 
-/* Notes that it starts now, and how much time its call has left. */
+/* Notes that it starts now. */
 void cs_turns_start(struct cs_turns *turns, struct cs_request *request, double now);
 
 /* Notes the answer to its attempt; gives the rate to which it slows its class down, in
@@ -36,9 +36,9 @@ void cs_turns_start(struct cs_turns *turns, struct cs_request *request, double n
 double cs_turns_answered(struct cs_turns *turns, const struct cs_request *request,
                          double now, double random);
 
-/* A queued request that must not wait any longer, and why: its time is over (CS_TIMEOUT),
-   or the server asked for more patience than it has (CS_REFUSED, with retry_after). NULL
-   for none. */
+/* A queued request that must not wait any longer, and why: its time ends before it can
+   start (CS_TIMEOUT), or the server asked for more patience than it has (CS_REFUSED).
+   NULL for none. */
 struct cs_request *cs_turns_hopeless(const struct cs_turns *turns, double now,
                                      enum cs_kind *kind);
 

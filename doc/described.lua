@@ -21,7 +21,7 @@ local M = {}
 M.call_options = class("CallOptions", "Options of one call, the last argument of each.", {
   { "timeout?", "number", "Seconds for one attempt." },
   { "total_timeout?", "number",
-    "Seconds for the call with all its retries and waits, from its first start." },
+    "Seconds for the call with all its retries and waits, for its turn, too." },
   { "max_retries?", "integer", "Attempts after the first, 429s aside; 0 for none." },
   { "max_retry_wait?", "number", "The longest Retry-After that is waited for, in seconds." },
   { "response?", "cipherscale.Response|table", "Filled on success and on failure." },

@@ -69,6 +69,33 @@ describe("a list", function()
     refused(list '{"data":[],"hasNext":true}')
   end)
 
+  it("is no full page that does not say whether others follow", function()
+    for _, rest in ipairs { '"limit":2', '"limit":"2"', '"limit":1', '"limit":2,"page":0',
+                            '"limit":2,"total":null,"hasNext":null', '"limit":2,"next":null',
+                            '"offset":1,"limit":10', '"skip":0,"offset":"1"', '"next":"/x"',
+                            '"next":2,"limit":10', '"page":0,"pageCount":3', '"pageCount":"2"',
+                            '"totalPages":2', '"totalPages":2,"hasNext":false,"limit":10' } do
+      local message = refused(list(('{"data":[{"id":"r1"},{"id":"r2"}],%s}'):format(rest)))
+      assert.is_truthy(message:find("one page of several", 1, true), rest .. ": " .. message)
+    end
+    refused(list '{"data":[],"next":"/x"}')
+    serve '{"data":[{"id":"r1"}],"offset":1,"limit":1}'
+    refused(client.users:roles "u1")
+  end)
+
+  it("is a full page that says that no other follows, and one that is not full", function()
+    for _, rest in ipairs { '"limit":2,"total":2', '"limit":2,"hasNext":false', '"limit":3',
+                            '"limit":2,"hasNext":"false"', '"limit":2,"pageCount":1',
+                            '"limit":2,"totalPages":1', '"limit":0', '"limit":null', '"limit":{}',
+                            '"next":null,"limit":10', '"next":"","limit":10', '"next":false',
+                            '"offset":0,"limit":10' } do
+      local roles, err = list(('{"data":[{"id":"r1"},{"id":"r2"}],%s}'):format(rest))
+      assert.same({ { id = "r1" }, { id = "r2" } }, roles, rest .. ": " .. tostring(err))
+    end
+    assert.same({}, list '{"data":[],"limit":0}')
+    assert.same({}, list '{"data":[],"pageCount":0}')
+  end)
+
   it("is never made up from a page without items", function()
     for _, body in ipairs { '{"data":null,"total":0}', '{"data":null,"total":5,"hasNext":true}' } do
       serve(body)

@@ -94,6 +94,25 @@ describe("max_response_bytes", function()
     assert.equal(404, err.status)
   end)
 
+  it("leaves what fits of an error's body, and its first 4 KiB at least", function()
+    for limit, kept in pairs { [1] = 4096, [1000] = 4096, [5000] = 5000, [10000] = 10000 } do
+      each_coding(10000, function(answer, name)
+        answer.status = 400
+        local value, err = get(answer, { max_response_bytes = limit })
+        assert.is_nil(value)
+        assert.equal("http", err.kind, name)
+        assert.equal(400, err.status)
+        assert.equal(1, err.attempts)
+        assert.equal(object(10000):sub(1, math.min(kept, 4096)), err.body, name)
+        assert.matches('^{"a":"xxx', err.message)
+      end)
+    end
+    local body = ('{"message":"too bad","pad":"%s"}'):format(("x"):rep(3000))
+    local _, err = get({ status = 422, body = body }, { max_response_bytes = 1000 })
+    assert.equal("too bad", err.message)
+    assert.equal(body, err.body)
+  end)
+
   it("does not count headers, which have a bound of their own", function()
     assert.same({}, get({ body = "{}", headers = { ["X-Long"] = ("x"):rep(5000) } },
       { max_response_bytes = 2 }))

@@ -59,11 +59,11 @@ describe("a native table", function()
     assert.same({ { cipherscale.null } }, value_of('{"list":[[null]]}').list)
   end)
 
-  it("has integers where numbers are whole, up to 2^53", function()
+  it("has integers where numbers are whole, below 2^53", function()
     for text, number in pairs {
       ["0"] = 0, ["-0"] = 0, ["1"] = 1, ["-1"] = -1, ["1.0"] = 1, ["1e3"] = 1000,
       ["123456789012345"] = 123456789012345, ["9007199254740991"] = 9007199254740991,
-      ["9007199254740992"] = 9007199254740992, ["-9007199254740992"] = -9007199254740992,
+      ["-9007199254740991"] = -9007199254740991,
     } do
       local got = value_of('{"n":' .. text .. "}").n
       assert.equal("integer", math.type(got), text)
@@ -76,12 +76,27 @@ describe("a native table", function()
   it("has floats where numbers are not whole, or larger", function()
     for text, number in pairs {
       ["1.5"] = 1.5, ["-0.25"] = -0.25, ["1e-3"] = 0.001, ["1e300"] = 1e300,
+      -- From here on the number that was sent may have been another.
+      ["9007199254740992"] = 9007199254740992.0, ["9007199254740993"] = 9007199254740992.0,
+      ["-9007199254740993"] = -9007199254740992.0,
       ["9007199254740994"] = 9007199254740994.0, ["12345678901234567890"] = 12345678901234567890.0,
       ["-1e20"] = -1e20,
     } do
       local got = value_of('{"n":' .. text .. "}").n
       assert.equal("float", math.type(got), text)
       assert.equal(number, got)
+    end
+  end)
+
+  it("has no number that is beyond all doubles", function()
+    for _, text in ipairs { "1e999", "-1e999", "1" .. ("0"):rep(400) } do
+      for _, body in ipairs { '{"n":%s}', '{"a":[1,[{"n":%s}],2]}', '[{"n":%s}]' } do
+        local value, err = read(json(body:format(text)))
+        assert.is_nil(value)
+        assert.equal("decode", err.kind)
+        assert.equal(body:format(text), err.body)
+        assert.matches("a number beyond all bounds", err.message, 1, true)
+      end
     end
   end)
 

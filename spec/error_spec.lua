@@ -282,6 +282,15 @@ describe("the text of an error", function()
     contains("asks to wait 0.01 s", text)
   end)
 
+  it("says how long to wait as people would", function()
+    for seconds, said in pairs { [499.99995945] = "500", [500] = "500", [7] = "7", [1.5] = "1.5",
+                                 [0.0499999] = "0.05", [12.4] = "12", [0] = "0",
+                                 [1e300] = "1e+300" } do
+      contains(("asks to wait %s s"):format(said),
+        tostring(core.error { kind = "refused", retry_after = seconds }))
+    end
+  end)
+
   it("is one line of bounded length without control characters", function()
     for _, body in ipairs {
       '{"message":"a\\nb\\u001b[31m\\u0000\\r\\tc"}', '{"message":"' .. ("y"):rep(100000) .. '"}',

@@ -44,18 +44,21 @@ end)
 
 describe("decode", function()
   it("gives native values", function()
-    local value = core.decode '{"a":null,"b":[null,1,1.5,9007199254740992],"c":"x","d":{"e":true}}'
-    assert.same({ b = { core.null, 1, 1.5, 9007199254740992 }, c = "x", d = { e = true } }, value)
+    local value = core.decode('{"a":null,"b":[null,1,1.5,9007199254740991],"c":"x",'
+      .. '"d":{"e":true}}')
+    assert.same({ b = { core.null, 1, 1.5, 9007199254740991 }, c = "x", d = { e = true } }, value)
     assert.equal("integer", math.type(value.b[2]))
     assert.equal("integer", math.type(core.decode "7"))
+    assert.equal("integer", math.type(value.b[4]))
+    assert.equal("float", math.type(core.decode "9007199254740993"))
     assert.is_false(core.decode "false")
     assert.equal(core.null, core.decode "null")
     assert.same({}, core.decode "\xEF\xBB\xBF[]")
   end)
 
   it("gives nil and a message for what is no JSON, or too deep", function()
-    for _, text in ipairs { "", "{", "[1,]", "nul", "[NaN]", "[0x10]", "\xEF", "\xEF\xBB\xBF{",
-        ("["):rep(101) .. ("]"):rep(101) } do
+    for _, text in ipairs { "", "{", "[1,]", "nul", "[NaN]", "[0x10]", "1e999", "[-1e999]",
+        "\xEF", "\xEF\xBB\xBF{", ("["):rep(101) .. ("]"):rep(101) } do
       local value, message = core.decode(text)
       assert.is_nil(value)
       assert.equal("string", type(message))

@@ -101,6 +101,7 @@ describe("cipherscale.new", function()
     contains("ca_file", refusal { ca_file = "a\0b" })
     contains("proxy", refusal { proxy = "http://127.0.0.1\0" })
     contains("http_version", refusal { http_version = "2\0" })
+    contains("app: at most 256 characters expected", refusal { app = ("a"):rep(257) })
     for _, app in ipairs { "a\nb", "a\r\nX-Evil: 1", "a\0", "a\x7F", "z\u{FC}rich/1" } do
       contains("cipherscale.new: app: ", refusal { app = app })
     end
@@ -256,6 +257,9 @@ describe("base_url", function()
       "http://localhost.evil.example", "http://evil.example/localhost", "http://xlocalhost",
       "http://[::2]", "http://[::]", "http://[fe80::1]", "http://localhost@evil.example",
       "http://127.0.0.1%2eevil.example", "http://127.0.0.1\\.evil.example",
+      -- Names, that a resolver might know, however much they look like addresses.
+      "http://127.0.0.1.1", "http://127.0.0.256", "http://127.0.0.1.", "http://127.",
+      "http://127..1", "http://127.1.1.1.1.1.1", "http://127.0.0.1.:8080/x",
     } do
       contains("cipherscale.new: base_url ", refusal { base_url = url })
     end
@@ -389,6 +393,14 @@ describe("a client", function()
     assert.same({}, roles:list())
     assert.is_false(pcall(list, roles))
     assert.equal(1, server:count())
+  end)
+
+  it("sends the longest app whole", function()
+    local server = start { answers = { { body = "[]" } } }
+    finally(function() server:stop() end)
+    local app = ("a"):rep(255) .. "z"
+    helper.client(server, { app = app }).roles:list()
+    assert.matches(" " .. app .. "$", server:requests()[1].headers["user-agent"])
   end)
 
   it("lets none of its fields be set", function()

@@ -175,6 +175,7 @@ function Scheduler:cancel(task)
   if task == self.current then self.core.refuse(true) end
   if task.state == "calling" then
     self.core.cancel(task.request)
+    self.untold = true
   elseif task.inner_group then
     self:cancel_group(task.inner_group) -- its end wakes the task
   elseif task.state == "waiting" then
@@ -242,6 +243,10 @@ end
 function Scheduler:drive(state, field, value)
   local ready = self.ready
   while state[field] ~= value do
+    if self.untold then
+      self.untold = false
+      self.core.tell()
+    end
     local task = next_answered(self) or pop(ready)
     if task then
       resume(self, task)
@@ -396,6 +401,7 @@ function Scheduler:recover()
   end
   self.groups = {}
   next_answered(self) -- none has a task any more: lets all of them go
+  self.core.tell(true)
 end
 
 function Scheduler:run(group, fn, tasks)
@@ -448,7 +454,7 @@ function M.new(client)
     limit = scheduling.limit, slots = scheduling.limit,
     ready = new_queue(), slotless = new_queue(),
     groups = {},  -- runs that have not ended
-    driving = false,
+    driving = false, untold = false,
     calling = {}, -- request -> the task that waits for it
     current = nil,
   }, Scheduler)

@@ -33,7 +33,7 @@
 --- Options of one call, the last argument of each.
 ---@class cipherscale.CallOptions
 ---@field timeout? number Seconds for one attempt.
----@field total_timeout? number Seconds for the call with all its retries and waits, from its first start.
+---@field total_timeout? number Seconds for the call with all its retries and waits, for its turn, too.
 ---@field max_retries? integer Attempts after the first, 429s aside; 0 for none.
 ---@field max_retry_wait? number The longest Retry-After that is waited for, in seconds.
 ---@field response? cipherscale.Response|table Filled on success and on failure.

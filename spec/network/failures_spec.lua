@@ -155,12 +155,17 @@ describe("a server that never answers", function()
 end)
 
 describe("a call that waits for its turn", function()
-  it("is given its whole total_timeout then", function()
-    helper.patiently(0.09, function(total_timeout)
-      local client = always({ body = "[]" }, { rate = 0.9 / total_timeout })
-      client.users:roles "u1"
-      return client.users:roles("u2", nil, { total_timeout = total_timeout }) ~= nil
-    end)
+  it("has what is left of its total_timeout then", function()
+    local server = serve { answers = { { body = "[]" }, { hang = true } } }
+    local client = connect(server, { rate = 5 })
+    client.users:roles "u1"
+    local response = {}
+    local options = { total_timeout = 1, response = response }
+    local _, err = client.users:roles("u2", nil, options)
+    assert.equal("timeout", err.kind)
+    assert.equal(1, err.attempts)
+    assert.is_true(response.elapsed > 0.9 and response.elapsed < 20)
+    assert.equal(2, server:count())
   end)
 end)
 

@@ -166,11 +166,57 @@ describe("while changes wait", function()
 end)
 
 describe("total_timeout", function()
-  it("does not begin before the first start", function()
+  it("ends a call at once that the service holds back for longer, unsent", function()
+    start({ busy "500", {} }, { max_retries = 0, max_retry_wait = 600 })
+    client.users:invite("u1")
+    local response = {}
+    local _, err = client.users:invite("u2", { total_timeout = 100, response = response })
+    assert.equal("timeout", err.kind)
+    assert.equal(0, err.attempts)
+    assert.is_nil(err.ambiguous)
+    assert.is_nil(err.status)
+    assert.is_true(err.retry_after > 400 and err.retry_after <= 500)
+    assert.matches("held back: the service asked to wait", err.message, 1, true)
+    assert.is_true(response.elapsed < 50)
+    assert.equal(1, server:count())
+  end)
+
+  it("does not end one whose turn comes before", function()
     start({ busy "0.3", {} }, { max_retries = 0 })
     client.users:invite("u1")
-    assert.is_true(client.users:invite("u2", { total_timeout = 0.2 }))
+    assert.is_true(client.users:invite("u2", { total_timeout = 60 }))
     assert.equal(2, server:count())
+  end)
+
+  it("ends a call that the pace holds back for longer", function()
+    start({ {}, {} }, { rate = 0.001 })
+    assert.is_true(client.users:invite("u1"))
+    for _, name in ipairs { "invite", "roles" } do
+      local _, err = client.users[name](client.users, "u2")
+      assert.equal("timeout", err.kind)
+      assert.equal(0, err.attempts)
+      assert.is_nil(err.ambiguous)
+      assert.is_nil(err.retry_after)
+      assert.matches("held back by the pace", err.message, 1, true)
+    end
+    assert.equal(1, server:count())
+  end)
+
+  it("ends what waits behind others for longer", function()
+    start({ {} }, { rate = 2, total_timeout = 0.8 })
+    local sent, unsent = 0, 0
+    client:run(function(tasks)
+      for i = 1, 8 do
+        tasks:spawn(function()
+          local ok, err = client.users:invite("u" .. i)
+          if ok then sent = sent + 1 end
+          if err and err.kind == "timeout" and err.attempts == 0 then unsent = unsent + 1 end
+        end)
+      end
+    end)
+    assert.equal(8, sent + unsent)
+    assert.is_true(sent >= 1 and sent <= 2)
+    assert.equal(sent, server:count())
   end)
 
   it("runs on while the service wants a started call to wait", function()
