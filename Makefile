@@ -142,7 +142,8 @@ quietly = $(if $(V),,@echo '  $(1)  $@' &&)
 
 $(CORE) $(SANDBOX) $(TEST_MODULES):
 	@mkdir -p $(@D)
-	$(call quietly,link) $(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LDLIBS)
+	$(call quietly,link) $(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARIES) \
+	  $(LDLIBS)
 
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o
 	@mkdir -p $(@D)
