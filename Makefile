@@ -23,7 +23,7 @@ PROBE_SOURCES := spec/support/probe.c $(addprefix csrc/,url.c retry.c pace.c buf
 BENCH_SOURCES := $(wildcard bench/*.c)
 
 LUA_FILES := $(addprefix lua/cipherscale/, \
-  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua bulk/admins.lua \
+  init.lua bulk.lua csv.lua pages.lua scheduler.lua strict.lua tasks.lua time.lua bulk/admins.lua \
   bulk/apply.lua bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua bulk/nearest.lua \
   bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua bulk/report.lua \
   bulk/reverse.lua bulk/search.lua bulk/spool.lua bulk/state.lua bulk/text.lua \

@@ -6,6 +6,7 @@ local core = require "cipherscale.core"
 local bulk = require "cipherscale.bulk"
 local csv = require "cipherscale.csv"
 local pages = require "cipherscale.pages"
+local strict = require "cipherscale.strict"
 local tasks = require "cipherscale.tasks"
 local time = require "cipherscale.time"
 
@@ -52,4 +53,4 @@ function M.log_events(file)
   end
 end
 
-return M
+return setmetatable(M, { __index = strict.index "member of cipherscale" })

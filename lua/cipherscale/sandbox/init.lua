@@ -14,6 +14,7 @@ local core = require "cipherscale.sandbox.core"
 local json = require "cipherscale.sandbox.json"
 local kinds = require "cipherscale.sandbox.kinds"
 local names = require "cipherscale.sandbox.names"
+local strict = require "cipherscale.strict"
 
 local M = {}
 
@@ -38,6 +39,7 @@ local servers = setmetatable({}, { __mode = "k" })
 
 local Server = { __name = "cipherscale.sandbox" }
 Server.__index = Server
+setmetatable(Server, { __index = strict.index "method of the sandbox's server" })
 
 -- Runs f, raising its usage problems as the fault of whoever called the public function.
 local function checked(name, f, ...)
@@ -218,4 +220,4 @@ end
 
 Server.__close = Server.stop
 
-return M
+return setmetatable(M, { __index = strict.index "function of cipherscale.sandbox" })
