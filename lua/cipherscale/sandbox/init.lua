@@ -130,7 +130,12 @@ end
 --- A client that can reach this server only.
 --- @param options? table as for cipherscale.new, without api_key and base_url
 function Server:client(options)
-  local given = {}
+  if options ~= nil and type(options) ~= "table" then
+    error(("bad argument #1 to 'client' (table of options expected, got %s)"):format(type(options)),
+      2)
+  end
+  -- A copy; what a metatable gives beside it is found, too.
+  local given = setmetatable({}, { __index = options })
   for name, value in pairs(options or {}) do given[name] = value end
   for _, name in ipairs { "api_key", "api_key_env", "api_key_file", "base_url" } do
     if given[name] ~= nil then
@@ -140,8 +145,11 @@ function Server:client(options)
   given.api_key, given.base_url = self.api_key, self.url
   -- Environment variables shall not come between: loopback never needs a proxy.
   if given.proxy == nil and given.no_proxy == nil then given.no_proxy = "127.0.0.1" end
-  local client, problem = require("cipherscale").new(given)
-  if not client then error(problem, 2) end
+  local ok, client = pcall(require("cipherscale").new, given)
+  if not ok then
+    local own = type(client) == "string" and client:find("^cipherscale%.new: ") ~= nil
+    error(client, own and 2 or 0)
+  end
   servers[client] = self
   return client
 end
