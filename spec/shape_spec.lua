@@ -30,7 +30,7 @@ local function refusal(fn, ...)
 end
 
 -- What messages call a value.
-local function called(value) return value == cipherscale.null and "null" or type(value) end
+local function kind(value) return value == cipherscale.null and "null" or type(value) end
 
 -- The only request of a call.
 local function sent(fn, ...)
@@ -182,9 +182,9 @@ end)
 describe("fields", function()
   it("are a table", function()
     for _, wrong in ipairs { 5, "x", true, print, cipherscale.null } do
-      contains("users.update_roles: table of fields expected, got " .. called(wrong),
+      contains("users.update_roles: table of fields expected, got " .. kind(wrong),
         refusal(users.update_roles, users, "u1", wrong))
-      contains("users.page: table of fields expected, got " .. called(wrong),
+      contains("users.page: table of fields expected, got " .. kind(wrong),
         refusal(users.page, users, wrong))
     end
   end)
@@ -278,15 +278,15 @@ describe("a list of roles", function()
   it("is a table", function()
     for _, wrong in ipairs { "a", 5, false, print, cipherscale.null } do
       contains("users.update_roles: addedRoles: list of strings expected, got "
-        .. called(wrong), refusal(added, wrong))
+        .. kind(wrong), refusal(added, wrong))
       contains("users.update_roles: removedRoles: list of strings expected, got "
-        .. called(wrong), refusal(users.update_roles, users, "u1", { removedRoles = wrong }))
+        .. kind(wrong), refusal(users.update_roles, users, "u1", { removedRoles = wrong }))
     end
   end)
 
   it("holds only strings", function()
     for _, wrong in ipairs { 5, 1.5, true, false, {}, print, cipherscale.null } do
-      contains("users.update_roles: addedRoles[2]: non-empty string expected, got " .. called(wrong),
+      contains("users.update_roles: addedRoles[2]: non-empty string expected, got " .. kind(wrong),
         refusal(added, { "a", wrong, "c" }))
     end
     contains("addedRoles[1]: non-empty string expected, got an empty string",
@@ -370,11 +370,11 @@ describe("a query", function()
 
   it("takes no other types", function()
     for _, wrong in ipairs { "10", true, {} } do
-      contains("users.page: limit: integer from 1 to 1000000 expected, got " .. called(wrong),
+      contains("users.page: limit: integer from 1 to 1000000 expected, got " .. kind(wrong),
         refusal(users.page, users, { limit = wrong }))
     end
     for _, wrong in ipairs { 1, 0, "true", {} } do
-      contains("users.roles: rolesOnly: boolean expected, got " .. called(wrong),
+      contains("users.roles: rolesOnly: boolean expected, got " .. kind(wrong),
         refusal(users.roles, users, "u1", { rolesOnly = wrong }))
     end
     contains("users.page: sort: list of strings or string expected, got number",
@@ -394,7 +394,7 @@ end)
 describe("the options of a call", function()
   it("are a table", function()
     for _, wrong in ipairs { 5, "x", true, print } do
-      contains("users.get: table of options expected, got " .. called(wrong),
+      contains("users.get: table of options expected, got " .. kind(wrong),
         refusal(users.get, users, "u1", wrong))
     end
   end)
