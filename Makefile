@@ -23,7 +23,7 @@ PROBE_SOURCES := spec/support/probe.c $(addprefix csrc/,url.c retry.c pace.c buf
 BENCH_SOURCES := $(wildcard bench/*.c)
 
 LUA_FILES := $(addprefix lua/cipherscale/, \
-  init.lua bulk.lua csv.lua pages.lua scheduler.lua strict.lua tasks.lua time.lua bulk/admins.lua \
+  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua bulk/admins.lua \
   bulk/apply.lua bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua bulk/nearest.lua \
   bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua bulk/report.lua \
   bulk/reverse.lua bulk/search.lua bulk/spool.lua bulk/state.lua bulk/text.lua \
@@ -33,7 +33,7 @@ LUA_FILES := $(addprefix lua/cipherscale/, \
   sandbox/lists.lua sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua \
   sandbox/people.lua sandbox/picks.lua sandbox/plain.lua sandbox/references.lua \
   sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua \
-  types.lua)
+  strict.lua types.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json
 SANDBOX_COMMAND := lua/cipherscale/sandbox/command.lua

@@ -14,7 +14,6 @@ local plan = require "cipherscale.bulk.plan"
 local report = require "cipherscale.bulk.report"
 local reverse = require "cipherscale.bulk.reverse"
 local state = require "cipherscale.bulk.state"
-local strict = require "cipherscale.strict"
 local verbs = require "cipherscale.bulk.verbs"
 local verify = require "cipherscale.bulk.verify"
 
@@ -130,7 +129,8 @@ local of_journal = {
   },
 }
 
-local Bulk = { __name = "cipherscale.bulk", __index = strict.index "method of client.bulk" }
+local Bulk = { __name = "cipherscale.bulk" }
+Bulk.__index = require("cipherscale.strict").index "method of client.bulk"
 
 function Bulk.__tostring()
   local lines = { "client.bulk: for many people at once; each method makes a plan, sends nothing" }
