@@ -32,7 +32,7 @@ LUA_FILES := $(addprefix lua/cipherscale/, \
   sandbox/lists.lua sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua \
   sandbox/people.lua sandbox/picks.lua sandbox/plain.lua sandbox/references.lua \
   sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua \
-  types.lua)
+  strict.lua types.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json
 SANDBOX_COMMAND := lua/cipherscale/sandbox/command.lua
@@ -141,7 +141,8 @@ quietly = $(if $(V),,@echo '  $(1)  $@' &&)
 
 $(CORE) $(SANDBOX) $(TEST_MODULES):
 	@mkdir -p $(@D)
-	$(call quietly,link) $(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LDLIBS)
+	$(call quietly,link) $(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARIES) \
+	  $(LDLIBS)
 
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o
 	@mkdir -p $(@D)

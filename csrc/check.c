@@ -7,7 +7,10 @@
 
 #include "error.h"
 
-enum { LONGEST_NAME = 64 }; /* of a field in a message, in bytes */
+enum {
+  LONGEST_NAME = 64,  /* of a field in a message, in bytes */
+  LONGEST_CHAIN = 100 /* of tables that are each other's __index */
+};
 
 /* Pushes a name, or the beginning of a long one, and no half character. */
 static void push_name(lua_State *L, const char *name) {
@@ -260,9 +263,55 @@ static bool push_view(lua_State *L, int index) {
   return true;
 }
 
+/* Pushes a table's __index that is a table; false, and nothing pushed, without one. */
+static bool push_behind(lua_State *L, int index) {
+  int type = luaL_getmetafield(L, index, "__index");
+  if (type == LUA_TTABLE) return true;
+  if (type != LUA_TNIL) lua_pop(L, 1);
+  return false;
+}
+
+/* Copies from the table on top what the view lacks. A table that is also a metatable has
+   names of metamethods, which are no fields: `behind` leaves them out. */
+static void add_missing(lua_State *L, int view, bool behind) {
+  int table = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    bool named = lua_type(L, -2) == LUA_TSTRING;
+    bool skip = behind && named && strncmp(lua_tostring(L, -2), "__", 2) == 0;
+    lua_pushvalue(L, -2);
+    if (lua_rawget(L, view) == LUA_TNIL && !skip) {
+      lua_pushvalue(L, -3);
+      lua_pushvalue(L, -3);
+      lua_rawset(L, view);
+    }
+    lua_pop(L, 2);
+  }
+}
+
+/* Pushes a plain table of what is in the table and in those behind it by __index; false,
+   and nothing pushed, where there are none. */
+static bool push_chain(lua_State *L, const struct cs_place *place, int index) {
+  if (!push_behind(L, index)) return false;
+  lua_newtable(L);
+  int view = lua_gettop(L), length = 0;
+  lua_pushvalue(L, index);
+  add_missing(L, view, false);
+  while (push_behind(L, -1)) {
+    lua_remove(L, -2);
+    if (++length > LONGEST_CHAIN)
+      (void)cs_check_refuse(L, place, "too many tables behind each other's __index");
+    add_missing(L, view, true);
+  }
+  lua_settop(L, view);
+  lua_remove(L, -2);
+  return true;
+}
+
 void cs_check_open(lua_State *L, const struct cs_place *place,
                    const struct cs_field *fields, int index) {
-  bool viewed = push_view(L, index);
+  luaL_checkstack(L, 12, "too many nested tables");
+  bool viewed = push_view(L, index) || (fields && push_chain(L, place, index));
   if (!viewed) lua_pushvalue(L, index);
   int table = lua_gettop(L);
   lua_pushnil(L);

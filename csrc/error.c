@@ -144,6 +144,12 @@ const char *cs_error_got(lua_State *L, int index) {
     return lua_rawlen(L, index) == 0 ? "an empty string" : "string";
   case LUA_TNONE:
     return "nothing";
+  case LUA_TLIGHTUSERDATA: {
+    cs_json_push_null(L);
+    bool null = lua_rawequal(L, index, -1) != 0;
+    lua_pop(L, 1);
+    return null ? "null" : "userdata";
+  }
   default:
     return luaL_typename(L, index);
   }

@@ -29,6 +29,7 @@ build = {
     ["cipherscale.csv"] = "lua/cipherscale/csv.lua",
     ["cipherscale.pages"] = "lua/cipherscale/pages.lua",
     ["cipherscale.scheduler"] = "lua/cipherscale/scheduler.lua",
+    ["cipherscale.strict"] = "lua/cipherscale/strict.lua",
     ["cipherscale.tasks"] = "lua/cipherscale/tasks.lua",
     ["cipherscale.time"] = "lua/cipherscale/time.lua",
     ["cipherscale.bulk.apply"] = "lua/cipherscale/bulk/apply.lua",

@@ -131,9 +131,10 @@ describe("creating a journal", function()
     scratch.write(path, "a file")
     assert.equal("missing", failure(journal.create(path .. "/audit.jsonl")).code)
     os.remove(path)
+    assert(lfs.mkdir(path) and os.execute("chmod 500 " .. path))
     assert.equal("denied", in_child(function()
       process.drop_privileges()
-      return failure(journal.create "/audit.jsonl").code
+      return failure(journal.create(path .. "/audit.jsonl")).code
     end))
   end)
 

@@ -116,7 +116,7 @@ describe("a filter", function()
       ["operator names expected, got a key of type number"] = { name = { "a", "b" } },
       ["value or table of operators expected, got an empty one"] = { name = {} },
       ["string, number or boolean expected, got function"] = { name = print },
-      ["string, number or boolean expected, got userdata"] = { name = cipherscale.null },
+      ["string, number or boolean expected, got null"] = { name = cipherscale.null },
       ["string expected, got one with a control character"] = { name = "a\nb" },
       ["finite number expected, got inf"] = { name = 1 / 0 },
       ["valid UTF-8 expected, got other bytes"] = { name = "a\xFFb" },

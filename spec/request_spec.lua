@@ -156,7 +156,7 @@ describe("client:request", function()
     refused("repeat_class: one of 'READ' 'REPEATABLE' 'ONCE' expected, got 'once'",
       { repeat_class = "once" })
     refused("body: table expected, got string", { body = "{}" })
-    refused("body: table expected, got userdata", { body = null })
+    refused("body: table expected, got null", { body = null })
     refused("query: table expected, got string", { query = "a=b" })
     for _, wrong in ipairs { 5, "GET /x", true } do
       assert.equal("request: table of fields expected, got " .. type(wrong), refusal(wrong))

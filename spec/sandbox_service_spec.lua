@@ -50,6 +50,19 @@ describe("the sandbox's service", function()
       assert.equal(401, (send("GET", "/tenants/roles", nil, { key = server.api_key:upper() })))
     end)
 
+    it("HEAD as GET, and sends no body", function()
+      local response = {}
+      local what = { method = "HEAD", path = "/tenants/users" }
+      assert.is_true(client:request(what, { response = response }))
+      local body = select(2, send("GET", "/tenants/users"))
+      assert.equal(tostring(#body), response.headers["content-length"])
+      assert.equal("HEAD", server:requests()[1].method)
+      local nobody = { method = "HEAD", path = "/tenants/users/nobody" }
+      assert.equal(404, select(2, client:request(nobody)).status)
+      local no_get = { method = "HEAD", path = "/tenants/users/u/reactivate" }
+      assert.equal(404, select(2, client:request(no_get)).status)
+    end)
+
     it("path and method", function()
       problem(404, "Cannot GET /qa/nowhere", "GET", "/nowhere")
       problem(404, "Cannot GET /qa/tenants/roles/", "GET", "/tenants/roles/")
@@ -396,7 +409,7 @@ describe("the sandbox's service", function()
       assert.equal(201, (send("POST", "/tenants/users/u/reactivate", "{}")))
       local status, _, head = send("POST", "/tenants/users/u/roles", "{}")
       assert.equal(405, status)
-      assert.truthy(head:find("Allow: GET, PATCH\r\n", 1, true))
+      assert.truthy(head:find("Allow: GET, HEAD, PATCH\r\n", 1, true))
     end)
 
     it("sort, page_limit, page_cap, over_cap", function()

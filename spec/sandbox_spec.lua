@@ -105,6 +105,14 @@ describe("cipherscale.sandbox", function()
         "bad argument #1 to 'client' %(base_url: is the sandbox's own%)")
       assert.error_matches(function() server:client { api_key = "x" } end, "api_key")
       assert.error_matches(function() server:client { nonsense = 1 } end, "nonsense")
+      local ok, message = pcall(function() return server:client { ap = 1 }, nil end)
+      assert.is_false(ok)
+      assert.matches("^[^:]*sandbox_spec%.lua:%d+: cipherscale%.new: unknown option 'ap' %(did you "
+        .. "mean 'app'%?%)$", message)
+      assert.equal("bad argument #1 to 'client' (table of options expected, got number)",
+        helper.message_of(server.client, server, 5))
+      local careful = server:client(setmetatable({}, { __index = { read_only = true } }))
+      assert.equal("refused", select(2, careful.users:invite "u1").kind)
     end)
 
     it("keeps its server alive", function()

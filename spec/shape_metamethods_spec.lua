@@ -312,3 +312,73 @@ describe("code that runs while a request is prepared", function()
     assert.same({ "", ONE }, bodies())
   end)
 end)
+
+describe("names behind __index", function()
+  local function behind(fields, own) return setmetatable(own or {}, { __index = fields }) end
+
+  it("are checked in tables, however far behind", function()
+    contains("unknown field 'addedRole' (did you mean 'addedRoles'?)",
+      refusal(behind { addedRole = { "a" } }))
+    contains("unknown field 'addedRole'",
+      refusal(behind(behind(behind { addedRole = { "a" } }), { addedRoles = { "a" } })))
+    contains("a key of type number", refusal(behind { "a" }))
+    contains("unknown option 'timeuot'",
+      helper.message_of(users.get, users, "u1", behind { timeuot = 5 }))
+    contains("unknown field 'limt'", helper.message_of(users.page, users, behind { limt = 5 }))
+    contains("addresses[1]: unknown field 'protocol'",
+      helper.message_of(client.resources.create, client.resources, {
+        name = "n", type = "PRIVATE",
+        addresses = { behind({ protocol = {} }, { address = "a", protocols = { "p" } }) },
+      }))
+  end)
+
+  it("count as the table's own where the client is made", function()
+    local cipherscale = require "cipherscale"
+    local options = { api_key = helper.key, base_url = server.url }
+    contains("unknown option 'read_onli' (did you mean 'read_only'?)",
+      helper.message_of(cipherscale.new, behind({ read_onli = true }, options)))
+    local careful = cipherscale.new(behind({ read_only = true }, options))
+    local _, err = careful.users:invite "u1"
+    assert.equal("refused", err.kind)
+    careful:close()
+  end)
+
+  it("are none where a metatable that is its own __index has metamethods", function()
+    local class = { addedRoles = { "a" }, __tostring = function() return "roles" end }
+    class.__index = class
+    assert.equal(ONE, body_of(setmetatable({}, class)))
+  end)
+
+  it("are what __pairs shows where there is one", function()
+    local class = { describe = function() end, __pairs = function(self) return next, self end }
+    class.__index = class
+    assert.equal(ONE, body_of(setmetatable({ addedRoles = { "a" } }, class)))
+  end)
+
+  it("cannot be listed of a function, which is asked for those that are known", function()
+    local asked = {}
+    assert(users:update_roles("u1", setmetatable({}, { __index = function(_, name)
+      asked[#asked + 1] = name
+    end })))
+    assert.same({ "addedRoles", "removedRoles" }, asked)
+  end)
+
+  it("are an error where tables are behind each other in a ring", function()
+    local one, two = {}, {}
+    setmetatable(one, { __index = two })
+    setmetatable(two, { __index = one })
+    contains("too many tables behind each other's __index", refusal(one))
+    local own = {}
+    setmetatable(own, { __index = own })
+    contains("too many tables behind each other's __index", refusal(own))
+  end)
+
+  it("are not sent where the client does not check, unless it knows them", function()
+    local loose = helper.client(server, { validate = false })
+    server:clear_requests()
+    assert(loose.users:update_roles("u1", behind({ addedRoles = { "a" }, reason = "r" },
+      { removedRoles = {}, extra = 1 })))
+    assert.equal('{"addedRoles":["a"],"removedRoles":[],"extra":1}', bodies()[1])
+    loose:close()
+  end)
+end)

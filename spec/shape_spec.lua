@@ -29,6 +29,9 @@ local function refusal(fn, ...)
   return message
 end
 
+-- What messages call a value.
+local function kind(value) return value == cipherscale.null and "null" or type(value) end
+
 -- The only request of a call.
 local function sent(fn, ...)
   server:clear_requests()
@@ -52,10 +55,10 @@ local function each_id(check)
   check("group id", "add_to_group", 2, function(id) return users:add_to_group("u1", id) end)
 end
 
-local function each_refused_id(id, got)
+local function each_refused_id(id, what)
   each_id(function(noun, method, n, call)
     assert.equal(("bad argument #%d to '%s' (%s: non-empty string expected, got %s)")
-      :format(n, method, noun, got), refusal(call, id))
+      :format(n, method, noun, what), refusal(call, id))
   end)
 end
 
@@ -78,7 +81,7 @@ describe("an id", function()
     each_refused_id({}, "table")
     each_refused_id({ id = "u1" }, "table")
     each_refused_id(print, "function")
-    each_refused_id(cipherscale.null, "userdata")
+    each_refused_id(cipherscale.null, "null")
   end)
 
   it("has no control character", function()
@@ -179,9 +182,9 @@ end)
 describe("fields", function()
   it("are a table", function()
     for _, wrong in ipairs { 5, "x", true, print, cipherscale.null } do
-      contains("users.update_roles: table of fields expected, got " .. type(wrong),
+      contains("users.update_roles: table of fields expected, got " .. kind(wrong),
         refusal(users.update_roles, users, "u1", wrong))
-      contains("users.page: table of fields expected, got " .. type(wrong),
+      contains("users.page: table of fields expected, got " .. kind(wrong),
         refusal(users.page, users, wrong))
     end
   end)
@@ -275,15 +278,15 @@ describe("a list of roles", function()
   it("is a table", function()
     for _, wrong in ipairs { "a", 5, false, print, cipherscale.null } do
       contains("users.update_roles: addedRoles: list of strings expected, got "
-        .. type(wrong), refusal(added, wrong))
+        .. kind(wrong), refusal(added, wrong))
       contains("users.update_roles: removedRoles: list of strings expected, got "
-        .. type(wrong), refusal(users.update_roles, users, "u1", { removedRoles = wrong }))
+        .. kind(wrong), refusal(users.update_roles, users, "u1", { removedRoles = wrong }))
     end
   end)
 
   it("holds only strings", function()
     for _, wrong in ipairs { 5, 1.5, true, false, {}, print, cipherscale.null } do
-      contains("users.update_roles: addedRoles[2]: non-empty string expected, got " .. type(wrong),
+      contains("users.update_roles: addedRoles[2]: non-empty string expected, got " .. kind(wrong),
         refusal(added, { "a", wrong, "c" }))
     end
     contains("addedRoles[1]: non-empty string expected, got an empty string",
@@ -367,11 +370,11 @@ describe("a query", function()
 
   it("takes no other types", function()
     for _, wrong in ipairs { "10", true, {} } do
-      contains("users.page: limit: integer from 1 to 1000000 expected, got " .. type(wrong),
+      contains("users.page: limit: integer from 1 to 1000000 expected, got " .. kind(wrong),
         refusal(users.page, users, { limit = wrong }))
     end
     for _, wrong in ipairs { 1, 0, "true", {} } do
-      contains("users.roles: rolesOnly: boolean expected, got " .. type(wrong),
+      contains("users.roles: rolesOnly: boolean expected, got " .. kind(wrong),
         refusal(users.roles, users, "u1", { rolesOnly = wrong }))
     end
     contains("users.page: sort: list of strings or string expected, got number",
@@ -391,7 +394,7 @@ end)
 describe("the options of a call", function()
   it("are a table", function()
     for _, wrong in ipairs { 5, "x", true, print } do
-      contains("users.get: table of options expected, got " .. type(wrong),
+      contains("users.get: table of options expected, got " .. kind(wrong),
         refusal(users.get, users, "u1", wrong))
     end
   end)

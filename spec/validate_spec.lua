@@ -104,7 +104,7 @@ describe("validate = false", function()
 
   it("refuses what no query can hold", function()
     for expected, value in pairs {
-      ["x: string, number or boolean expected, got userdata"] = null,
+      ["x: string, number or boolean expected, got null"] = null,
       ["x: string, number or boolean expected, got function"] = print,
       ["x: string expected, got one with a control character"] = "a\r\nb",
       ["x[2]: string, number or boolean expected, got table"] = { "a", {} },

@@ -120,6 +120,7 @@ local function run(client, row, path, given)
 end
 
 local Bulk = { __name = "cipherscale.bulk" }
+Bulk.__index = require("cipherscale.strict").index "method of client.bulk"
 
 function Bulk.__tostring()
   local lines = { "client.bulk: for many people at once; each method makes a plan, sends nothing" }

@@ -6,6 +6,7 @@ local core = require "cipherscale.core"
 local bulk = require "cipherscale.bulk"
 local csv = require "cipherscale.csv"
 local pages = require "cipherscale.pages"
+local strict = require "cipherscale.strict"
 local tasks = require "cipherscale.tasks"
 local time = require "cipherscale.time"
 
@@ -39,10 +40,18 @@ function M.assert(...)
   error(err == nil and "assertion failed!" or tostring(err), 2)
 end
 
---- A ready `on_event`: writes a line an attempt to an open file.
+local function check_file(file)
+  local kind = io.type(file) or type(file)
+  local object = kind == "table" or kind == "userdata"
+  if kind == "file" or object and pcall(function() assert(file.write) end) then return end
+  error(("bad argument #1 to 'log_events' (open file expected, got %s)"):format(kind), 3)
+end
+
+--- A ready `on_event`: writes a line an attempt to an open file, or whatever has `write`.
 ---@param file file*
 ---@return function on_event
 function M.log_events(file)
+  check_file(file)
   return function(event)
     local outcome = event.status or event.kind or "-"
     local wait = event.delay and (" in %.1f s"):format(event.delay) or ""
@@ -52,4 +61,4 @@ function M.log_events(file)
   end
 end
 
-return M
+return setmetatable(M, { __index = strict.index "member of cipherscale" })

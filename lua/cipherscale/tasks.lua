@@ -5,6 +5,7 @@
 
 local core = require "cipherscale.core"
 local scheduler = require "cipherscale.scheduler"
+local strict = require "cipherscale.strict"
 
 local create = core.create
 local unpack = table.unpack or unpack
@@ -15,6 +16,7 @@ local M = {}
 local Tasks = {}
 Tasks.__index = Tasks
 Tasks.__name = "cipherscale.tasks"
+setmetatable(Tasks, { __index = strict.index "method of tasks" })
 
 local function check_function(fn, n, name)
   if type(fn) ~= "function" then

@@ -19,6 +19,8 @@ local many = {}
 for i = 1, 150000 do many[i] = ("role-%032d"):format(i) end
 local LARGE, SMALL = { addedRoles = many }, { addedRoles = { "r1" } }
 local MIDDLE = { addedRoles = { unpack(many, 1, 1000) } } -- below HTTP/2's first window
+local FILLING = { addedRoles = { unpack(many, 1, 1636) } } -- 65,474 bytes of its 65,535
+local BEYOND = { addedRoles = { unpack(many, 1, 2000) } }
 
 local function assert_refused(status, value, err)
   assert.is_nil(value)
@@ -153,18 +155,27 @@ describe("of nginx", function()
     for _ = 1, 3 do assert_refused(413, client.users:update_roles("u1", LARGE)) end
   end)
 
-  -- libcurl may take the answer for a broken stream when it has more to send than HTTP/2's
-  -- window lets it; then nobody can know what became of the change.
-  it("413 over HTTP/2 to a large body is the answer, or leaves the change in doubt", function()
-    for _, tls in ipairs { true, false } do
-      ask({ http2 = true, tls = tls }, 413, nil, { max_retries = 0 })
-      for _ = 1, 3 do
-        local value, err = client.users:update_roles("u1", LARGE)
-        assert.is_nil(value)
-        assert.is_true(err.status == 413 or err.kind == "network" and err.ambiguous)
-      end
-      client:close()
-      web:stop()
+  it("413 over HTTP/2 and TLS is the answer to a body beyond the first window", function()
+    ask({ http2 = true, tls = true }, 413, nil, { max_retries = 0 })
+    for _ = 1, 3 do
+      assert_refused(413, client.users:update_roles("u1", BEYOND))
+      assert_refused(413, client.users:update_roles("u1", LARGE))
+    end
+  end)
+
+  it("413 over HTTP/2 in plain text is the answer to a body that fills the window", function()
+    ask({ http2 = true }, 413, nil, { max_retries = 0 })
+    for _ = 1, 3 do assert_refused(413, client.users:update_roles("u1", FILLING)) end
+  end)
+
+  -- Answer and reset come in one read there, and libcurl 7.88 drops both where it has more to
+  -- send than the window lets it: nobody can know what became of the change.
+  it("413 over HTTP/2 in plain text answers a larger one, or leaves it in doubt", function()
+    ask({ http2 = true }, 413, nil, { max_retries = 0 })
+    for _, changes in ipairs { BEYOND, LARGE, BEYOND } do
+      local value, err = client.users:update_roles("u1", changes)
+      assert.is_nil(value)
+      assert.is_true(err.status == 413 or err.kind == "network" and err.ambiguous)
     end
   end)
 end)

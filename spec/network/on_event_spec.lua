@@ -229,6 +229,20 @@ describe("on_event", function()
     assert.equal("closed", kinds[10])
   end)
 
+  it("is made by log_events of what can be written to, and of nothing else", function()
+    local closed = assert(io.tmpfile())
+    closed:close()
+    for got, value in pairs { string = "x", ["closed file"] = closed, table = {}, number = 2 } do
+      assert.equal(("bad argument #1 to 'log_events' (open file expected, got %s)"):format(got),
+        helper.message_of(cipherscale.log_events, value))
+    end
+    local ok, message = pcall(function() return cipherscale.log_events(), nil end)
+    assert.is_false(ok)
+    assert.matches("^[^:]*on_event_spec%.lua:%d+: bad argument #1", message)
+    assert.is_function(cipherscale.log_events { write = print })
+    assert.is_function(cipherscale.log_events(io.stderr))
+  end)
+
   it("is called by log_events with a line for each attempt", function()
     local path = scratch.path()
     local file = assert(io.open(path, "w"))

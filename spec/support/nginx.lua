@@ -18,6 +18,10 @@ local M = {}
 local FIELDS = { block = true, http2 = true, tls = true, http = true, main = true }
 local ATTEMPTS, PATIENCE = 5, 10
 
+-- A master that is root would give its workers to nobody, and its folders to them, which a root
+-- of a user namespace cannot do.
+local AS_ROOT = "user root;"
+
 local CONF = [[
 daemon off; worker_processes 1; pid nginx.pid; error_log error.log warn;
 %s
@@ -87,6 +91,10 @@ local function make_certificate(folder, name)
   end
 end
 
+local function is_root()
+  return line_of("id -u") == "0"
+end
+
 local function configure(folder, port, options)
   local listen, tls = "", ""
   if options.tls then
@@ -95,8 +103,9 @@ local function configure(folder, port, options)
     listen, tls = " ssl", "ssl_certificate cert.pem; ssl_certificate_key key.pem;"
   end
   if options.http2 then listen = listen .. " http2" end
-  local conf = CONF:format(options.main or "", options.http or "", port, listen, tls,
-    options.block)
+  local main = options.main or ""
+  if is_root() then main = AS_ROOT .. " " .. main end
+  local conf = CONF:format(main, options.http or "", port, listen, tls, options.block)
   write_all(folder .. "/nginx.conf", conf)
 end
 
@@ -137,7 +146,6 @@ end
 
 local function start_once(options)
   local folder = assert(line_of("mktemp -d"), "mktemp made no folder")
-  assert(succeeds(("chmod 755 '%s'"):format(folder))) -- for the worker, when we are root
   local port = server.free_port()
   configure(folder, port, options)
   local nginx = setmetatable({

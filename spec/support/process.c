@@ -6,6 +6,10 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <grp.h>
+#ifdef __linux__
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#endif
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -67,12 +71,24 @@ static int process_limit_files(lua_State *L) {
   return 0;
 }
 
+/* Root without its capabilities: where a user namespace knows nobody else to become. */
+static bool give_up_capabilities(void) {
+#ifdef __linux__
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+  return syscall(SYS_capset, &header, none) == 0;
+#else
+  return false;
+#endif
+}
+
 /* drop_privileges(): permissions count from now on, for root, too. For forked
    children. */
 static int process_drop_privileges(lua_State *L) {
   enum { NOBODY = 65534 };
   if (geteuid() == 0 &&
-      (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+      (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0) &&
+      !give_up_capabilities())
     return luaL_error(L, "privileges cannot be dropped");
   return 0;
 }

@@ -8,6 +8,7 @@ local csv = require "cipherscale.csv"
 local guards = require "cipherscale.bulk.guards"
 local journal = require "cipherscale.bulk.journal"
 local options = require "cipherscale.bulk.options"
+local strict = require "cipherscale.strict"
 local text = require "cipherscale.bulk.text"
 
 local M = {}
@@ -17,6 +18,9 @@ local SHOWN_KINDS, SHOWN_CHANGES, SHOWN_WITHHELD = 8, 10, 5
 
 local Plan = { __name = "cipherscale.plan" }
 Plan.__index = Plan
+setmetatable(Plan, {
+  __index = strict.index("field or method of a plan", "book journal note report"),
+})
 
 --- A plan from what its journal, which is open, tells.
 function M.new(case)

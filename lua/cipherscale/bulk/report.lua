@@ -6,6 +6,7 @@
 
 local csv = require "cipherscale.csv"
 local journal = require "cipherscale.bulk.journal"
+local strict = require "cipherscale.strict"
 local text = require "cipherscale.bulk.text"
 
 local M = {}
@@ -20,6 +21,9 @@ local COUNTS = {
 
 local Report = { __name = "cipherscale.report" }
 Report.__index = Report
+setmetatable(Report, {
+  __index = strict.index("field or method of a report", "book journal note resume_at stopped"),
+})
 
 --- The report of what a journal tells so far.
 function M.new(case)

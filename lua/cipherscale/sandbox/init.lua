@@ -14,6 +14,7 @@ local core = require "cipherscale.sandbox.core"
 local json = require "cipherscale.sandbox.json"
 local kinds = require "cipherscale.sandbox.kinds"
 local names = require "cipherscale.sandbox.names"
+local strict = require "cipherscale.strict"
 
 local M = {}
 
@@ -38,6 +39,7 @@ local servers = setmetatable({}, { __mode = "k" })
 
 local Server = { __name = "cipherscale.sandbox" }
 Server.__index = Server
+setmetatable(Server, { __index = strict.index "method of the sandbox's server" })
 
 -- Runs f, raising its usage problems as the fault of whoever called the public function.
 local function checked(name, f, ...)
@@ -128,7 +130,12 @@ end
 --- A client that can reach this server only.
 --- @param options? table as for cipherscale.new, without api_key and base_url
 function Server:client(options)
-  local given = {}
+  if options ~= nil and type(options) ~= "table" then
+    error(("bad argument #1 to 'client' (table of options expected, got %s)"):format(type(options)),
+      2)
+  end
+  -- A copy; what a metatable gives beside it is found, too.
+  local given = setmetatable({}, { __index = options })
   for name, value in pairs(options or {}) do given[name] = value end
   for _, name in ipairs { "api_key", "api_key_env", "api_key_file", "base_url" } do
     if given[name] ~= nil then
@@ -138,8 +145,11 @@ function Server:client(options)
   given.api_key, given.base_url = self.api_key, self.url
   -- Environment variables shall not come between: loopback never needs a proxy.
   if given.proxy == nil and given.no_proxy == nil then given.no_proxy = "127.0.0.1" end
-  local client, problem = require("cipherscale").new(given)
-  if not client then error(problem, 2) end
+  local ok, client = pcall(require("cipherscale").new, given)
+  if not ok then
+    local own = type(client) == "string" and client:find("^cipherscale%.new: ") ~= nil
+    error(client, own and 2 or 0)
+  end
   servers[client] = self
   return client
 end
@@ -218,4 +228,4 @@ end
 
 Server.__close = Server.stop
 
-return M
+return setmetatable(M, { __index = strict.index "function of cipherscale.sandbox" })

@@ -116,6 +116,7 @@ local function no_such_method(service, methods, method, path)
   end
   local allowed = {}
   for name in pairs(methods) do allowed[#allowed + 1] = name end
+  if methods.GET then allowed[#allowed + 1] = "HEAD" end
   table.sort(allowed)
   return refuse(405, ("Cannot %s %s"):format(method, path),
     { "Allow", table.concat(allowed, ", ") })
@@ -129,7 +130,8 @@ local function perform(service, method, path, query_text, content_type, text, to
     methods, values = contract.find(service.routes, path:sub(#base + 1))
   end
   if not methods then return refuse(404, ("Cannot %s %s"):format(method, path)) end
-  local operation = methods[method]
+  -- Of HEAD, the server sends no body (RFC 9110 9.3.2).
+  local operation = methods[method] or method == "HEAD" and methods.GET
   if not operation then return no_such_method(service, methods, method, path) end
   if too_large then return refuse(413, "request entity too large") end
   operation.act = operation.act or operations[operation.id] or plain.compile(operation)
