@@ -43,8 +43,8 @@ int cs_binding_finish(lua_State *L, struct cs_call *call, int options);
 void cs_binding_push_resource(lua_State *L, int client,
                               const struct cs_resource *resource);
 
-/* Lua: core.pager(client, resource, i) -> a method of the resource that gives pages of the
-   list that row i of operations() promises whole; it takes what `page` takes. */
+/* Lua: core.pager(client, resource, i) -> a method of the resource that gives pages of
+   the list that row i of operations() promises whole; it takes what `page` takes. */
 int cs_binding_pager(lua_State *L);
 
 /* Lua: core.check(client, i, name, …): raises, at its caller's caller, what is wrong with

@@ -66,8 +66,8 @@ static int client_newindex(lua_State *L) {
   return luaL_error(L, "a client's fields cannot be set");
 }
 
-/* Appends "client:run(fn)  Runs …", "client.protect", or the first line of what the member
-   says of itself. */
+/* Appends "client:run(fn)  Runs …", "client.protect", or the first line of what the
+   member says of itself. */
 static void add_member(lua_State *L, luaL_Buffer *text, int members, const char *name) {
   int type = lua_getfield(L, members, name), member = lua_gettop(L);
   if (type == LUA_TFUNCTION) {
