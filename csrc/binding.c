@@ -25,6 +25,10 @@ static const char *name_of(const struct cs_call *call) {
   return call->name ? call->name : call->row->call;
 }
 
+static const struct cs_field *query_of(const struct cs_call *call) {
+  return call->as_page ? cs_fields_page : call->row->query;
+}
+
 /* "id" is the resource's own ("user id"); "groupId" becomes "group id". */
 static void push_parameter_name(lua_State *L, const struct cs_endpoint *row,
                                 const char *name, size_t length) {
@@ -129,7 +133,7 @@ static int prepare(lua_State *L) {
   struct cs_call *call = lua_touserdata(L, 1);
   const struct cs_endpoint *row = call->row;
   struct cs_request *request = call->request;
-  const struct cs_field *query = call->as_page ? cs_fields_page : row->query;
+  const struct cs_field *query = query_of(call);
   const struct cs_place place = {.call = name_of(call), .member = "field"};
   bool loose = call->client->loose;
   int n = write_path(L, call);

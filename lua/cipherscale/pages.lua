@@ -94,7 +94,12 @@ end
 
 -- A list that is promised whole: it comes at once, or in pages after all; nil and an error.
 function Walk:read_whole()
-  local list, err = self.whole(self.source.resource, self.options)
+  local resource, list, err = self.source.resource
+  if self.fields ~= nil then
+    list, err = self.whole(resource, self.fields, self.options)
+  else
+    list, err = self.whole(resource, self.options)
+  end
   self.whole = nil
   if not list then return err.partial == true, err end
   self.fresh, self.n, self.ended = list, 0, true
@@ -182,10 +187,11 @@ local function collect(walk)
   end
 end
 
--- The fields and the options of a call; a list that is promised whole has no fields.
-local function arguments_of(source, ...)
-  if source.whole then return nil, (...) end
-  return ...
+-- The fields and the options of a call; a list that is promised whole has no fields, but where the
+-- client does not check.
+local function arguments_of(source, first, second)
+  if source.whole and second == nil then return nil, first end
+  return first, second
 end
 
 local function check(source, self, method, ...)
