@@ -127,37 +127,54 @@ int cs_binding_finish(lua_State *L, struct cs_call *call, int options) {
   return 1;
 }
 
+/* What an operation takes that has no fields, on a client that does not check. */
+static const struct cs_field anything[] = {{.name = NULL}};
+
+/* Writes the fields at a stack index; the positional ones are from `first` on. */
+static void write_fields(lua_State *L, const struct cs_call *call,
+                         const struct cs_place *place, int index, int first) {
+  const struct cs_endpoint *row = call->row;
+  const struct cs_field *query = query_of(call), *body = row->body;
+  struct cs_request *request = call->request;
+  bool loose = call->client->loose;
+  if (!query && !body && !lua_isnil(L, index)) {
+    if (row->verb == CS_GET || row->verb == CS_DELETE) {
+      query = anything;
+    } else {
+      body = anything;
+    }
+  }
+  request->has_body = body != NULL;
+  if (query) {
+    const struct cs_writer writer = {L, &request->url, loose, loose};
+    cs_query_write(&writer, place, index, query);
+  } else if (body) {
+    const struct cs_writer writer = {L, &request->body, loose, loose};
+    if (row->several) {
+      cs_shape_write_bodies(&writer, place, index, row->several, body);
+    } else {
+      cs_shape_write_body(&writer, place, index, first, body);
+    }
+  }
+}
+
 /* (call, arguments…) -> response table or nil. Everything that is wrong with the
-   arguments is raised here, with nothing sent. */
+   arguments is raised here, with nothing sent. A client that does not check takes fields
+   for every operation; a lone table is the options of one that has none. */
 static int prepare(lua_State *L) {
   struct cs_call *call = lua_touserdata(L, 1);
   const struct cs_endpoint *row = call->row;
-  struct cs_request *request = call->request;
-  const struct cs_field *query = query_of(call);
   const struct cs_place place = {.call = name_of(call), .member = "field"};
-  bool loose = call->client->loose;
   int n = write_path(L, call);
   int first_positional = n + 1;
   n += check_positional(L, call, n);
-  bool has_fields = query || cs_shape_has_named(row->body);
+  bool has_fields = query_of(call) || cs_shape_has_named(row->body);
+  if (call->client->loose && !lua_isnoneornil(L, n + 3)) has_fields = true;
   int fields = has_fields ? ++n : 0;
   int options = ++n;
   cs_binding_check_arguments(L, &place, n);
   lua_pushnil(L);
-  if (query) {
-    const struct cs_writer writer = {L, &request->url, loose, loose};
-    cs_query_write(&writer, &place, fields + 1, query);
-  }
-  request->has_body = row->body != NULL;
-  if (row->body) {
-    const struct cs_writer writer = {L, &request->body, loose, loose};
-    int table = fields ? fields + 1 : n + 2;
-    if (row->several) {
-      cs_shape_write_bodies(&writer, &place, table, row->several, row->body);
-    } else {
-      cs_shape_write_body(&writer, &place, table, first_positional + 1, row->body);
-    }
-  }
+  write_fields(L, call, &place, fields ? fields + 1 : n + 2, first_positional + 1);
   return cs_binding_finish(L, call, options + 1);
 }
 
@@ -270,7 +287,8 @@ int cs_binding_run(lua_State *L, struct cs_call *call, lua_CFunction prepare_cal
     cs_error_push_kind(L, CS_CANCELLED, call->row, "the task was cancelled");
     return lua_error(L);
   }
-  bool refused = client->read_only && call->row->repeat != CS_READ;
+  bool only_reads = call->row->repeat == CS_READ && request->repeat == CS_READ;
+  bool refused = client->read_only && !only_reads;
   if (!refused && in_task(L, client)) {
     keep_response(L, request, 1);
     client->parked = request;

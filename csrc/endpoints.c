@@ -105,7 +105,7 @@ const struct cs_endpoint cs_endpoints[] = {
     .repeat = CS_READ, .result = CS_LIST_OF,
     .doc = "The users who hold a role." },
 
-  { METHOD("roles", "take_from_user"), .verb = CS_DELETE,
+  { METHOD("roles", "remove_user"), .verb = CS_DELETE,
     .path = "/tenants/roles/{id}/users/{userId}",
     .repeat = CS_REPEATABLE, .settled = 404, .result = CS_NOTHING,
     .doc = "Takes a role from one user." },

@@ -77,8 +77,10 @@ const struct cs_field cs_fields_profile[] = {
 
 /* UpdateUserRoles */
 const struct cs_field cs_fields_role_changes[] = {
-  { IDS("addedRoles"), .flags = CS_ALWAYS, .doc = "Ids of roles to add." },
-  { IDS("removedRoles"), .flags = CS_ALWAYS, .doc = "Ids of roles to remove." },
+  { IDS("addedRoles"), .flags = CS_ALWAYS,
+    .doc = "Ids of roles to add; left out, it is sent as `[]`." },
+  { IDS("removedRoles"), .flags = CS_ALWAYS,
+    .doc = "Ids of roles to remove; left out, it is sent as `[]`." },
   END
 };
 

@@ -3,7 +3,6 @@
 #include "json.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,13 +97,58 @@ static void skip_mark(const char **text, size_t *length) {
   }
 }
 
-/* The text on top becomes its value, or a message; true when it is a value. */
-static int decode(lua_State *L) {
+/* The code unit of an escape ("\\ud83d"); -1 when there is none at p. */
+static long unit_at(const char *p, const char *end) {
+  if (end - p < 6 || p[0] != '\\' || p[1] != 'u') return -1;
+  const char digits[] = {p[2], p[3], p[4], p[5], '\0'};
+  if (strspn(digits, "0123456789abcdefABCDEF") < 4) return -1;
+  return strtol(digits, NULL, 16);
+}
+
+/* The next escape of half a surrogate pair; NULL when there is none. */
+static const char *find_half(const char *p, const char *end) {
+  while (p < end && (p = memchr(p, '\\', (size_t)(end - p)))) {
+    long unit = unit_at(p, end), next = unit < 0 ? -1 : unit_at(p + 6, end);
+    bool pair = unit >= 0xD800 && unit < 0xDC00 && next >= 0xDC00 && next < 0xE000;
+    if (unit >= 0xD800 && unit < 0xE000 && !pair) return p;
+    p += pair ? 12 : 2;
+  }
+  return NULL;
+}
+
+/* The text below the top, mended, in the place of the top: U+FFFD for each half pair,
+   which some services send where they cut a text; false when there are none. */
+static bool mend(lua_State *L) {
+  static const char mark[6] = {'\\', 'u', 'f', 'f', 'f', 'd'};
+  size_t n;
+  const char *text = lua_tolstring(L, -2, &n);
+  const char *half = find_half(text, text + n);
+  if (!half) return false;
+  luaL_Buffer buffer;
+  char *copy = luaL_buffinitsize(L, &buffer, n);
+  memcpy(copy, text, n);
+  for (; half; half = find_half(half + 6, text + n))
+    memcpy(copy + (half - text), mark, sizeof mark);
+  luaL_pushresultsize(&buffer, n);
+  lua_replace(L, -2);
+  return true;
+}
+
+/* The text on top becomes what lua-cjson makes of it, or a message. */
+static bool parse(lua_State *L) {
   (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &decode_key);
   lua_insert(L, -2);
   int status = lua_pcall(L, 1, 1, 0);
-  if (status == LUA_ERRMEM) return lua_error(L); /* says nothing about the text */
-  if (status != LUA_OK) return 0;
+  if (status == LUA_ERRMEM) (void)lua_error(L); /* says nothing about the text */
+  return status == LUA_OK;
+}
+
+/* The text on top becomes its value, or a message; true when it is a value. */
+static int decode(lua_State *L) {
+  lua_pushvalue(L, -1);
+  bool parsed = parse(L) || (mend(L) && parse(L));
+  lua_remove(L, -2);
+  if (!parsed) return 0;
   if (lua_type(L, -1) == LUA_TTABLE) {
     clean(L);
   } else if (lua_type(L, -1) == LUA_TNUMBER && push_integer(L, -1)) {
@@ -146,6 +190,16 @@ static size_t sequence(const unsigned char *p, size_t left) {
   if (c == 0xF0 && p[1] < 0x90) return 0; /* overlong */
   if (c == 0xF4 && p[1] > 0x8F) return 0; /* beyond U+10FFFF */
   return n;
+}
+
+bool cs_json_is_utf8(const char *bytes, size_t n) {
+  const unsigned char *p = (const unsigned char *)bytes, *end = p + n;
+  while (p < end) {
+    size_t length = sequence(p, (size_t)(end - p));
+    if (length == 0) return false;
+    p += length;
+  }
+  return true;
 }
 
 static bool is_plain(unsigned char c) {
@@ -233,7 +287,7 @@ static void put_point(char *text) {
 
 void cs_json_write_number(double number, char text[32]) {
   if (floor(number) >= number && fabs(number) <= (double)exact_limit) {
-    (void)snprintf(text, 32, "%.0f", number); /* not 1e+15 */
+    (void)snprintf(text, 32, "%.0f", number + 0.0); /* not 1e+15, and not -0 */
     return;
   }
   for (int digits = 15; digits <= 17; digits++) {

@@ -2,11 +2,14 @@
 /*
  * JSON. Reading is lua-cjson's, through a private instance whose settings nobody shares,
  * followed by one walk that makes the result native: null fields are dropped, whole
- * numbers up to 2^53 are integers. Writing is shape.c's and writer.c's, except for
+ * numbers up to 2^53 are integers. Escapes of half a surrogate pair, which lua-cjson
+ * refuses, are read as U+FFFD. Writing is shape.c's and writer.c's, except for
  * strings and numbers.
  */
 #ifndef CS_JSON_H
 #define CS_JSON_H
+
+#include <stdbool.h>
 
 #include "buffer.h"
 #include "compat.h"
@@ -29,6 +32,9 @@ int cs_json_quote(lua_State *L);
 
 /* Pushes lua-cjson's null. */
 void cs_json_push_null(lua_State *L);
+
+/* Whether bytes are UTF-8 (RFC 3629): what a JSON string may hold. */
+bool cs_json_is_utf8(const char *bytes, size_t n);
 
 /* Appends a JSON string with its quotes; CS_INVALID when the bytes are not UTF-8. */
 enum cs_status cs_json_append_string(struct cs_buffer *buffer, const char *bytes,

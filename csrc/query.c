@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "json.h"
 #include "names.h"
 #include "url.h"
 
@@ -16,8 +17,17 @@ struct query {
 
 static const struct cs_field any_list = {.type = CS_LIST, .of = &any_list};
 
+/* As in bodies: other bytes would be read as something else, or not at all. */
+static void check_utf8(lua_State *L, const struct cs_place *place, const char *text,
+                       size_t n) {
+  if (!cs_json_is_utf8(text, n))
+    (void)cs_check_complain(L, place, "valid UTF-8", "other bytes");
+}
+
 static void put_pair(struct query *q, const struct cs_place *place, const char *name,
                      const char *text, size_t n) {
+  check_utf8(q->w->L, place, name, strlen(name));
+  check_utf8(q->w->L, place, text, n);
   cs_check_status(q->w->L, cs_check_call(place),
                   cs_url_append_query(q->w->out, q->first, name, text, n), "query");
   q->first = false;
@@ -85,7 +95,8 @@ static void put_literal(struct query *q, const struct cs_place *place, const cha
                   "query");
 }
 
-/* "a,b": the commas are the list's own, so no element can have one. */
+/* "a,b": the commas are the list's own, so no element can have one, unless the client
+   does not check. */
 static void put_elements(struct query *q, const struct cs_place *place, const char *name,
                          int index) {
   lua_State *L = q->w->L;
@@ -97,10 +108,11 @@ static void put_elements(struct query *q, const struct cs_place *place, const ch
     char number[32];
     size_t n;
     const char *text = scalar(L, &element, lua_gettop(L), number, &n);
-    if (n == 0 || memchr(text, ',', n)) {
+    if (!q->w->loose && (n == 0 || memchr(text, ',', n))) {
       (void)cs_check_complain(L, &element, "non-empty value without commas",
                               n == 0 ? "an empty string" : "one with a comma");
     }
+    check_utf8(L, &element, text, n);
     if (i == 1) {
       put_pair(q, place, name, text, n);
     } else {
@@ -110,7 +122,16 @@ static void put_elements(struct query *q, const struct cs_place *place, const ch
     }
     lua_pop(L, 1);
   }
-  if (i == 1) (void)cs_check_complain(L, place, "list of values", "an empty one");
+  if (i > 1) return;
+  if (!q->w->loose) (void)cs_check_complain(L, place, "list of values", "an empty one");
+  put_pair(q, place, name, "", 0);
+}
+
+static void put_any(struct query *q, const struct cs_place *place, const char *name,
+                    int index);
+
+static bool is_of_kind(lua_State *L, int index, enum cs_table_kind kind) {
+  return lua_istable(L, index) && cs_writer_kind(L, index) == kind;
 }
 
 /* Writes one operator of a field: "filter[name][ilike]=…". */
@@ -119,7 +140,10 @@ static void put_operator(struct query *q, const struct cs_place *place, const ch
   lua_State *L = q->w->L;
   const char *key = lua_pushfstring(L, "%s[%s][%s]", name, field, operator);
   bool list = strcmp(operator, "in") == 0 || strcmp(operator, "nin") == 0;
-  if (list || (q->w->loose && lua_istable(L, index))) {
+  if (q->w->loose) list = lua_istable(L, index);
+  if (q->w->loose && is_of_kind(L, index, CS_TABLE_OBJECT)) {
+    put_any(q, place, key, index);
+  } else if (list) {
     put_elements(q, place, key, index);
   } else {
     put_scalar(q, place, key, index);
@@ -133,6 +157,11 @@ static void put_condition(struct query *q, const struct cs_place *place, const c
   check_brackets(L, place);
   if (!lua_istable(L, index)) {
     put_operator(q, place, name, place->name, "eq", index);
+    return;
+  }
+  if (q->w->loose && is_of_kind(L, index, CS_TABLE_LIST)) {
+    put_any(q, place, lua_pushfstring(L, "%s[%s]", name, place->name), index);
+    lua_pop(L, 1);
     return;
   }
   cs_writer_check_listable(L, place, index);
@@ -175,11 +204,38 @@ static void put_filter(struct query *q, const struct cs_place *place, const char
 static void put_list(struct query *q, const struct cs_place *place,
                      const struct cs_field *of, const char *name, int index);
 
+/* "name[field]=value", as deep as it goes: the brackets that filters have. */
+static void put_object(struct query *q, const struct cs_place *place, const char *name,
+                       int index) {
+  lua_State *L = q->w->L;
+  struct cs_place here = *place;
+  here.table = lua_topointer(L, index);
+  cs_writer_check_nesting(L, &here);
+  cs_writer_check_listable(L, &here, index);
+  cs_check_open(L, &here, NULL, index);
+  int table = lua_gettop(L);
+  struct cs_names names = cs_names_push(L, &here, "field", table);
+  for (size_t i = 0; i < names.count; i++) {
+    const struct cs_place inner = {.parent = &here, .name = names.sorted[i]};
+    check_brackets(L, &inner);
+    const char *key = lua_pushfstring(L, "%s[%s]", name, names.sorted[i]);
+    if (strlen(key) > q->w->out->limit)
+      cs_check_status(L, cs_check_call(place), CS_TOO_LARGE, "query");
+    lua_getfield(L, table, names.sorted[i]);
+    if (!lua_isnil(L, -1)) put_any(q, &inner, key, lua_gettop(L));
+    lua_pop(L, 2);
+  }
+  lua_pop(L, 3);
+}
+
 /* Writes a value that no list describes, or that is not to be checked. */
 static void put_any(struct query *q, const struct cs_place *place, const char *name,
                     int index) {
   lua_State *L = q->w->L;
-  if (lua_istable(L, index) && cs_writer_kind(L, index) != CS_TABLE_OBJECT) {
+  bool object = is_of_kind(L, index, CS_TABLE_OBJECT);
+  if (object && q->w->loose) {
+    put_object(q, place, name, index);
+  } else if (lua_istable(L, index) && !object) {
     put_list(q, place, NULL, name, index);
   } else {
     put_scalar(q, place, name, index);
@@ -192,7 +248,8 @@ static void put_known(struct query *q, const struct cs_place *place,
   char number[32];
   const char *text = number;
   size_t n = 0;
-  if (field->type == CS_FILTER) {
+  bool conditions = lua_istable(L, index) && !is_of_kind(L, index, CS_TABLE_LIST);
+  if (field->type == CS_FILTER && (conditions || !q->w->loose)) {
     put_filter(q, place, name, index);
     return;
   }

@@ -17,7 +17,8 @@
 /* Appends a query, or nothing. `index` is the table's absolute stack index, or that of
    nil; `place` is as for cs_shape_write_body. An open writer takes unknown fields, too:
    strings, numbers, booleans and lists of these, sorted by name; a loose one also takes
-   them for known fields, and unknown operators. */
+   them for known fields, and tables, which become "name[field]=value", and any operator
+   and value of a filter. */
 void cs_query_write(const struct cs_writer *w, const struct cs_place *place, int index,
                     const struct cs_field *fields);
 

@@ -147,9 +147,35 @@ static void put_object(const struct cs_writer *w, const struct cs_place *place,
   if (table) lua_pop(L, 1);
 }
 
+static bool has_positional(const struct cs_field *fields) {
+  while (fields->name && !(fields->flags & CS_POSITIONAL)) fields++;
+  return fields->name != NULL;
+}
+
+/* Writes a whole body that is no object; false for one that has to be. */
+static bool put_other_body(const struct cs_writer *w, const struct cs_place *place,
+                           int index, const struct cs_field *fields) {
+  lua_State *L = w->L;
+  const struct cs_place body = {.parent = place, .name = "body"};
+  int type = lua_type(L, index);
+  if (!w->loose || has_positional(fields)) return false;
+  if (type == LUA_TTABLE) {
+    if (cs_writer_kind(L, index) != CS_TABLE_LIST) return false;
+    cs_writer_put_value(w, place, index);
+    return true;
+  }
+  bool simple = type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
+  if (!simple && !cs_writer_is_null(L, index)) return false;
+  cs_writer_put_value(w, &body, index);
+  return true;
+}
+
 void cs_shape_write_body(const struct cs_writer *w, const struct cs_place *place,
                          int index, int first_positional, const struct cs_field *fields) {
-  if (!lua_isnoneornil(w->L, index)) cs_check_table(w->L, place, "table", index);
+  if (!lua_isnoneornil(w->L, index)) {
+    if (put_other_body(w, place, index, fields)) return;
+    cs_check_table(w->L, place, "table", index);
+  }
   put_object(w, place, fields, index, first_positional);
 }
 

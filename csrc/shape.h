@@ -18,7 +18,8 @@
 
 /* Writes a JSON object; its positional fields are on the stack from `first_positional`
    on. An open writer passes through fields that the list does not know, behind those
-   that it does; for a loose one nothing is required, and values may be others, too. */
+   that it does; for a loose one nothing is required, and values may be others, too; the
+   body itself may, unless it has positional fields. */
 void cs_shape_write_body(const struct cs_writer *w, const struct cs_place *place,
                          int index, int first_positional, const struct cs_field *fields);
 

@@ -14,51 +14,72 @@ bool cs_url_next_param(const char **cursor, struct cs_url_param *param) {
   return true;
 }
 
-static bool is_dot_segment(const char *part, size_t length) {
-  return (length == 1 && part[0] == '.') ||
-         (length == 2 && part[0] == '.' && part[1] == '.');
-}
-
-/* A proxy that decodes %2F before it resolves dot segments would turn such an id into
-   another path, so encoding alone is not enough. */
-const char *cs_url_id_problem(const char *id, size_t length) {
-  if (length == 0) return "an empty string";
-  const char *part = id;
-  for (const char *p = id; p <= id + length; p++) {
-    if (p == id + length || *p == '/' || *p == '\\') {
-      if (is_dot_segment(part, (size_t)(p - part))) return "one with a dot segment";
-      part = p + 1;
-    } else if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-      return "one with a control character";
-    }
-  }
-  return NULL;
-}
-
 static bool is_unreserved(unsigned char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-static int hex_value(char c) {
+static int hex_value(int c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
 }
 
-/* The byte at *p, with its escape resolved; steps behind it. -1 for half an escape. */
-static int next_byte(const char **p) {
-  const char *at = (*p)++;
-  if (*at != '%') return (unsigned char)*at;
-  int high = hex_value(at[1]), low = high < 0 ? -1 : hex_value(at[2]);
-  *p = at + 3;
-  return low < 0 ? -1 : high * 16 + low;
+enum { DEPTH = 4 }; /* how often the digits of an escape may be escaped themselves */
+
+/* The byte at *p as the last of many decoders would see it: %252E is a dot, too, for a
+   server behind a proxy that both decode. Steps behind it; half an escape is a '%'. */
+static int decoded_byte(const char **p, const char *end, int depth) {
+  int c = (unsigned char)*(*p)++;
+  while (c == '%' && depth > 0) {
+    const char *at = *p;
+    int high = at < end ? hex_value(decoded_byte(&at, end, depth - 1)) : -1;
+    int low = high >= 0 && at < end ? hex_value(decoded_byte(&at, end, depth - 1)) : -1;
+    if (low < 0) break;
+    *p = at;
+    c = high * 16 + low;
+  }
+  return c;
 }
+
+static bool is_slash(int c) { return c == '/' || c == '\\'; }
 
 /* A segment ends where some server could see its end: parameters (RFC 3986 3.3) are cut
    off before dot segments are resolved, and a backslash is taken for a slash. */
-static bool ends_segment(int c) { return c == '/' || c == '\\' || c == ';' || c == '\0'; }
+static bool ends_segment(int c) { return is_slash(c) || c == ';' || c == '\0'; }
+
+/* A proxy that decodes %2F before it resolves dot segments would turn them into another
+   path, so encoding alone is not enough. */
+static const char *segment_problem(const char *text, size_t n, bool may_be_empty) {
+  const char *p = text, *end = text + n;
+  int length = 0, dots = 0, begun_by = 0;
+  for (;;) {
+    bool last = p == end;
+    int c = last ? 0 : decoded_byte(&p, end, DEPTH);
+    if (!ends_segment(c)) {
+      length++;
+      if (c == '.') dots++;
+      continue;
+    }
+    if (dots == length && (dots == 1 || dots == 2)) return "one with a dot segment";
+    if (last) return NULL;
+    if (length == 0 && is_slash(begun_by) && !may_be_empty)
+      return "one with an empty segment";
+    begun_by = c;
+    length = dots = 0;
+  }
+}
+
+static bool is_control(int c) { return c < 0x20 || c == 0x7f; }
+
+const char *cs_url_id_problem(const char *id, size_t length) {
+  if (length == 0) return "an empty string";
+  for (size_t i = 0; i < length; i++) {
+    if (is_control((unsigned char)id[i])) return "one with a control character";
+  }
+  return segment_problem(id, length, true);
+}
 
 const char *cs_url_path_problem(const char *path) {
   if (path[0] != '/') return "one that does not begin with '/'";
@@ -66,21 +87,16 @@ const char *cs_url_path_problem(const char *path) {
   if (strstr(path, "//")) return "one with '//'";
   if (strchr(path, '\\')) return "one with a backslash";
   if (strpbrk(path, "{}")) return "one with braces, whose ids are missing";
-  int length = 0, dots = 0, c = 0;
-  for (const char *p = path;;) {
-    bool end = *p == '\0';
-    c = end ? 0 : next_byte(&p);
-    if (c < 0) return "one with a '%' that begins no escape";
-    if (!end && (c < 0x20 || c == 0x7f)) return "one with a control character";
-    if (ends_segment(c)) {
-      if (dots == length && (dots == 1 || dots == 2)) return "one with a dot segment";
-      length = dots = 0;
-    } else {
-      length++;
-      if (c == '.') dots++;
+  for (const char *p = path; *p; p++) {
+    int c = (unsigned char)*p;
+    if (c == '%') {
+      int high = hex_value(p[1]), low = high < 0 ? -1 : hex_value(p[2]);
+      if (low < 0) return "one with a '%' that begins no escape";
+      c = high * 16 + low;
     }
-    if (end) return NULL;
+    if (is_control(c)) return "one with a control character";
   }
+  return segment_problem(path, strlen(path), false);
 }
 
 enum cs_status cs_url_append_encoded(struct cs_buffer *buffer, const char *bytes,

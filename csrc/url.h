@@ -22,7 +22,8 @@ struct cs_url_param {
 /* Steps to the next parameter at or behind *cursor; false when there is none. */
 bool cs_url_next_param(const char **cursor, struct cs_url_param *param);
 
-/* What is wrong with an id that shall become a path segment; NULL if nothing is. */
+/* What is wrong with an id that shall become a path segment; NULL if nothing is. One that
+   becomes a dot segment when it is decoded again is refused, too. */
 const char *cs_url_id_problem(const char *id, size_t length);
 
 /* Appends bytes percent-encoded; unreserved ones (RFC 3986 2.3) stay as they are. */

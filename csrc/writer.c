@@ -177,7 +177,7 @@ static void put_table(const struct cs_writer *w, const struct cs_place *place,
   }
 }
 
-static bool is_null(lua_State *L, int index) {
+bool cs_writer_is_null(lua_State *L, int index) {
   cs_json_push_null(L);
   bool null = lua_rawequal(L, -1, index) != 0;
   lua_pop(L, 1);
@@ -206,7 +206,7 @@ void cs_writer_put_value(const struct cs_writer *w, const struct cs_place *place
     put_table(w, place, index);
     return;
   default:
-    if (!is_null(L, index)) {
+    if (!cs_writer_is_null(L, index)) {
       (void)cs_check_complain(L, place, "string, number, boolean, table or null",
                               cs_error_got(L, index));
     }

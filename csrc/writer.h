@@ -39,6 +39,9 @@ void cs_writer_put_name(const struct cs_writer *w, const struct cs_place *place,
 void cs_writer_put_value(const struct cs_writer *w, const struct cs_place *place,
                          int index);
 
+/* Whether it is cipherscale.null. */
+bool cs_writer_is_null(lua_State *L, int index);
+
 /* What the plain table at an absolute index holds beside `fields` (NULL for none), after
    the fields that are written already. */
 void cs_writer_put_others(const struct cs_writer *w, const struct cs_place *place,

@@ -78,7 +78,7 @@ local options = {
   { "app?", "string", "Added to the User-Agent: \"hr-sync/1.2\"." },
   { "read_only?", "boolean", "Refuses whatever changes something." },
   { "protect?", "string[]", "People, by id or e-mail, whom no bulk job changes." },
-  { "validate?", "boolean", "False passes bodies through unchecked.", needs = "validate" },
+  { "validate?", "boolean", "False lets bodies and queries pass unchecked.", needs = "validate" },
   { "on_event?", "fun(event: cipherscale.Event)", "Called with a record of each attempt." },
 }
 M.options = class("Options", "Options of `cipherscale.new`.", options)
@@ -104,14 +104,33 @@ M.client = class("Client", "A client.", {
     "Runs `fn` and all tasks that it spawns; gives what `fn` returns when all have ended."),
 })
 
--- `client:request`, once the client has it.
-M.request = class("Request", "A request that has no method yet.", {
-  { "method", "string", "\"GET\", \"POST\", \"PUT\", \"PATCH\" or \"DELETE\"." },
-  { "path", "string", "Behind the base URL." },
-  { "query?", "table", "Its parameters." },
-  { "body?", "table", "Is sent as JSON." },
-  { "repeat_class?", "'READ'|'REPEATABLE'|'ONCE'", "READ for GET, else ONCE." },
-})
+-- `client:request`, once the client has it; what it takes for `method` and `repeat_class`.
+function M.request(methods, classes)
+  local reads = methods:find "HEAD" and "GET and HEAD" or "GET"
+  return class("Request", "A request that has no method yet.", {
+    { "method", methods, "The HTTP method." },
+    { "path", "string", "Below the base URL, as in a URL: ids in it are percent-encoded." },
+    { "query?", "table", "Its parameters, and a filter." },
+    { "body?", "table", ("Is sent as JSON; not with %s."):format(reads) },
+    { "repeat_class?", classes, ("READ for %s, else ONCE. %s"):format(reads,
+      "What a second sending does: nothing, the same again, something more.") },
+  })
+end
+
+-- The operators of a filter, with what they take.
+M.filter_type = "table<string, string|number|boolean|cipherscale.Conditions>"
+local VALUE, LIST = "string|number|boolean", "(string|number|boolean)[]"
+M.operators = {
+  { "eq", VALUE, "Is the value, as without an operator." },
+  { "ne", VALUE, "Is another." },
+  { "gt", VALUE, "Is greater." },
+  { "gte", VALUE, "Is greater, or the value." },
+  { "lt", VALUE, "Is less." },
+  { "lte", VALUE, "Is less, or the value." },
+  { "ilike", VALUE, "Is like the value, whatever the case; `%` stands for anything." },
+  { "in", LIST, "Is one of the list, which is not empty and whose values have no commas." },
+  { "nin", LIST, "Is none of such a list." },
+}
 
 M.tasks = class("Tasks", "What the function of `client:run` is given.", {}, {
   method("spawn", { { "fn", "fun(...): ...", "What the task runs." },

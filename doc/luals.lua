@@ -105,6 +105,16 @@ local function add_bulk(out)
   add_object(out, bulk)
 end
 
+-- What a filter may say of one field. `in` is a word of the language.
+local function conditions()
+  local class = { name = "Conditions", doc = "Operators of a filter for one field.", fields = {} }
+  for _, row in ipairs(described.operators) do
+    local name = row[1] == "in" and '["in"]' or row[1]
+    class.fields[#class.fields + 1] = { name .. "?", row[2], row[3] }
+  end
+  return class
+end
+
 -- Fields and methods that the module may lack yet.
 local function present(model, class)
   local fields = {}
@@ -125,6 +135,7 @@ function M.render(model)
     add_class(out, present(model, described[name]))
   end
   for _, class in ipairs(model.answers) do add_class(out, class) end
+  add_class(out, conditions())
   for _, class in ipairs(model.inputs) do add_class(out, class) end
   for _, resource in ipairs(model.resources) do add_resource(out, resource) end
   for _, name in ipairs { "task", "tasks", "change", "plan", "row", "report", "csv" } do
@@ -137,7 +148,7 @@ function M.render(model)
       { resource.name, "cipherscale." .. model_of.camel(resource.name), resource.doc }
   end
   if model.has_request then
-    add_class(out, described.request)
+    add_class(out, model.request)
     client.methods = { client.methods[1], client.methods[2], {
       name = "request", doc = "Sends what has no method yet; checked and repeated like the others.",
       parameters = { { "request", "cipherscale.Request", "What to send." },

@@ -5,6 +5,7 @@
 local cipherscale = require "cipherscale"
 local contract = require "spec.support.contract"
 local described = require "doc.described"
+local notes = require "doc.notes"
 local pages = require "cipherscale.pages"
 
 local M = {}
@@ -48,6 +49,7 @@ local function field_type(text, inner)
     return field_type(element, inner) .. "[]"
   end
   if text:find "^one of" then return words_of(text) end
+  if text == "filter" then return described.filter_type end
   for _, known in ipairs { "integer", "number", "boolean" } do
     if text:find("^" .. known) then return known end
   end
@@ -96,7 +98,8 @@ local function schema_type(schema, reach)
   return found.type == "object" and "table" or found.type or "any"
 end
 
-local function add_answer(classes, seen, name)
+-- `always` has the fields that the client sees to, whatever the contract says.
+local function add_answer(classes, seen, name, always)
   if seen[name] then return end
   seen[name] = true
   local schema = contract.document.components.schemas[name]
@@ -105,7 +108,7 @@ local function add_answer(classes, seen, name)
   for _, field in ipairs(found.required or {}) do required[field] = true end
   for _, field in ipairs(contract.names(found.properties)) do
     local property = found.properties[field]
-    local sure = required[field] and not property.nullable
+    local sure = required[field] and not property.nullable or always and always[field]
     class.fields[#class.fields + 1] = {
       field .. (sure and "" or "?"),
       schema_type(property, function(other) add_answer(classes, seen, other) end),
@@ -308,14 +311,14 @@ local function item_of(row)
 end
 
 local function method_of(model, row)
-  local documented = contract.described(row)
+  local documented, body = contract.described(row), contract.body_schema(row)
   local confidence = row.confidence or documented["x-confidence"]
   local method = {
     row = row, resource = row.resource, name = row.name, doc = row.doc, result = row.result,
     parameters = parameters_of(row), http = row.method .. " " .. row.path,
     repeats = REPEATS[row.repeat_class], settled = row.settled, several = row.several,
     confidence = is_core(documented.operationId) and "certain" or CONFIDENCE[confidence],
-    note = confidence ~= "high" and documented["x-note"] or nil,
+    note = notes.of(documented, body and contract.resolve(body)),
   }
   local arguments = {}
   for i, parameter in ipairs(method.parameters) do arguments[i] = parameter[1] end
@@ -345,12 +348,26 @@ local function method_of(model, row)
     or row.result == "PAGE" and "cipherscale." .. name_of(contract.answer_schema(row))
     or "cipherscale." .. item .. (row.several and ("|cipherscale.%s[]"):format(item) or "")
   if row.result == "PAGE" then
-    add_answer(model.answers, model.seen, name_of(contract.answer_schema(row)))
+    add_answer(model.answers, model.seen, name_of(contract.answer_schema(row)), { data = true })
   elseif item then
     add_answer(model.answers, model.seen, item)
   end
   method.example = example_text(method, call_text(row, row.name, arguments), model.seen_class(item))
   return method
+end
+
+-- The class of the fields of a whole list: those of a page but the offset.
+local function list_fields(model, row)
+  local name, fields = M.camel(row.resource) .. "ListFields", {}
+  for _, field in ipairs(row.query) do
+    if field.name ~= "offset" then fields[#fields + 1] = field end
+  end
+  if not model.seen[name] then
+    model.seen[name] = true
+    add_fields(model.inputs, name, ("Fields of `client.%s:list` and `each`."):format(row.resource),
+      fields)
+  end
+  return "cipherscale." .. name
 end
 
 -- list, each and find, which pages.lua or a row's sister gives.
@@ -363,17 +380,17 @@ local function whole_list_of(model, row, name)
     doc = pages.words[name]:format(row.known_by), result = known.result,
     parameters = {}, gives = known.gives:format("cipherscale." .. base.item),
     raises = known.raises, http = row.method .. " " .. row.path, often = true,
-    repeats = base.repeats, confidence = base.confidence, note = base.note,
+    repeats = base.repeats, confidence = base.confidence,
+    note = name ~= "find" and base.note or nil,
   }
   local finds = name == "find"
   if finds then
     method.parameters[1] = { row.known_by, "string", "Of the one to find." }
-  else
+  elseif row.result == "PAGE" then
     method.parameters[1] = {
-      "fields?", base.parameters[1][2], "As those of `page`, without `offset`; `limit` is the "
+      "fields?", list_fields(model, row), "As those of `page`, without `offset`; `limit` is the "
         .. "size of a page.",
     }
-    if row.result ~= "PAGE" then table.remove(method.parameters) end
   end
   method.parameters[#method.parameters + 1] =
     { "options?", "cipherscale.CallOptions", "Of each call." }
@@ -381,6 +398,12 @@ local function whole_list_of(model, row, name)
   method.example = example_text(method, call_text(row, name, arguments),
     model.seen_class(base.item))
   return method
+end
+
+-- The words after "one of" for a field of client:request.
+local function request_words(client, what)
+  local _, message = pcall(client.request, client, what)
+  return words_of(message:match "^(.*), got ")
 end
 
 --- Everything: { resources = { { name, doc, methods } }, inputs = classes, answers = classes }.
@@ -422,7 +445,9 @@ function M.build()
   end
   model.has_request = pcall(function() return client.request end)
     and type(client.request) == "function"
-  model.has_time = type(cipherscale.time) == "function"
+  model.request = model.has_request and described.request(
+    request_words(client, { path = "/" }),
+    request_words(client, { method = "GET", path = "/", repeat_class = "" }))
   client:close()
   model.has_validate = pcall(cipherscale.new,
     { api_key = "none", base_url = "http://127.0.0.1:9", validate = false })

@@ -35,7 +35,8 @@ local function add_fields(out, fields, prefix)
   for _, field in ipairs(fields) do
     if not field.positional then
       local name = prefix .. field.name
-      out("| `%s` | %s%s | %s |", name, field.type:gsub("|", "\\|"),
+      local type_text = field.type:gsub("|", "\\|")
+      out("| `%s` | %s%s | %s |", name, type_text == "filter" and "[filter](#filters)" or type_text,
         field.required and ", required" or "", field.doc or "")
       if field.fields then
         add_fields(out, field.fields, name .. (field.type:find "^list" and "[]." or "."))
@@ -75,7 +76,7 @@ local function add_method(out, method)
     out("| %d to a repeat | means that it is done already |", method.settled)
   end
   out("| how sure | %s |", method.confidence or "unknown")
-  if method.note then out("| | %s |", method.note) end
+  if method.note then out("| note | %s |", method.note) end
   out("")
   local rows = {}
   for _, parameter in ipairs(method.parameters) do
@@ -105,6 +106,86 @@ local function add_class(out, class, level, word)
   out("")
 end
 
+local FILTERS = [[
+## Filters
+
+A filter is a table of fields, each with a value, which it must be, or with a table of operators.
+Fields are named as in the answers, those of what is inside with a point between; which of them a
+filter knows is not documented, so they are not checked. A service that does not know one may answer
+with everything: look at what came before you change anything by it.
+
+```lua
+local filter = {
+  type = "PRIVATE", name = { ilike = "%web%" }, ["gateways.id"] = { ["in"] = { a, b } },
+}
+```
+
+is sent as `filter[gateways.id][in]=a,b`, `filter[name][ilike]=%web%` and
+`filter[type][eq]=PRIVATE`, percent-encoded.
+
+| operator | value | the field |
+| --- | --- | --- |]]
+
+local function add_filters(out)
+  out("%s", FILTERS)
+  for _, row in ipairs(described.operators) do
+    out("| `%s` | %s | %s |", row[1], code(row[2]), row[3])
+  end
+  out("")
+end
+
+local REQUEST = [[
+## Any other call
+
+`client:request(request, options)` sends what has no method yet, checked, repeated and answered like
+the others. It gives the decoded JSON, or `true` where there is none (no content, `null`, a
+sentence).
+]]
+
+local REQUEST_EXAMPLE = [[
+```lua
+local page = assert(client:request {
+  method = "GET", path = "/tenants/resources",
+  query = { limit = 50, filter = { type = "PRIVATE" } },
+})
+print(#page.data)
+```
+]]
+
+local DATES = [[
+## Dates
+
+`cipherscale.time(date)` gives an ISO 8601 date, in any offset, as UTC seconds, and `nil` for
+anything else.
+
+```lua
+assert(cipherscale.time "2026-11-25T17:00:00.5+02:00" == 1795618800.5)
+assert(cipherscale.time "yesterday" == nil)
+```
+]]
+
+-- Lines of a C file: all of them, and those that are neither blank nor comment alone.
+local function count_lines(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "*a"
+  file:close()
+  local _, all = text:gsub("\n", "")
+  local _, written = ("\n" .. text:gsub("/%*.-%*/", "")):gsub("\n%s*%f[^%s%z]", "")
+  return all, written
+end
+
+-- What one operation costs to write: only its row and its fields are written by hand.
+local function add_size(out, model)
+  local rows, row_code = count_lines "csrc/endpoints.c"
+  local fields, field_code = count_lines "csrc/fields.c"
+  local count = 0
+  for _ in pairs(model.by_name) do count = count + 1 end
+  local per, without = (rows + fields) / count, (row_code + field_code) / count
+  out("%d operations, whose table `csrc/endpoints.c` (%d lines) and field lists `csrc/fields.c` "
+    .. "(%d lines)\nare what is written by hand for them, specs aside: %.1f lines an operation "
+    .. "with comments and blank\nlines, %.1f without.\n", count, rows, fields, per, without)
+end
+
 --- The text of doc/api.md.
 ---@return string
 function M.render(model)
@@ -115,10 +196,18 @@ function M.render(model)
     out("| [`client.%s`](#%s) | %s |", resource.name, resource.name, resource.doc)
   end
   out("")
+  add_size(out, model)
   for _, resource in ipairs(model.resources) do
     out("## %s\n\n%s\n", resource.name, resource.doc)
     for _, method in ipairs(resource.methods) do add_method(out, method) end
   end
+  add_filters(out)
+  if model.request then
+    out("%s", REQUEST)
+    add_class(out, model.request, nil, ", if any")
+    out("%s", REQUEST_EXAMPLE)
+  end
+  out("%s", DATES)
   out("## Options of a call\n")
   add_class(out, described.call_options, nil, "")
   add_class(out, described.response, "###", ", if any")

@@ -161,6 +161,11 @@ describe("a native table", function()
     end
   end)
 
+  it("has U+FFFD for half of a surrogate pair, which costs nothing else", function()
+    local value = value_of [[{"name":"a\ud83d","\udc00":"\ud83d\ude00\uDe00","id":"\\ud800"}]]
+    assert.same({ name = "a\u{FFFD}", ["\u{FFFD}"] = "\u{1F600}\u{FFFD}", id = [[\ud800]] }, value)
+  end)
+
   it("does not depend on the settings of the shared lua-cjson, nor changes them", function()
     local cjson = require "cjson"
     local depth = cjson.decode_max_depth()
@@ -180,7 +185,7 @@ local SURPRISES = {
   { "two objects", '{"a":1}{"a":2}', "" }, { "a number with leading zeros", '{"a":01}', "number" },
   { "a hexadecimal number", '{"a":0x10}', "number" }, { "NaN", '{"a":NaN}', "" },
   { "-nan", '{"a":-nan}', "number" }, { "Infinity", '{"a":Infinity}', "" },
-  { "inf", '{"a":inf}', "" }, { "a lone surrogate", '{"a":"\\ud83d"}', "escape" },
+  { "inf", '{"a":inf}', "" }, { "half an escape", '{"a":"\\ud83"}', "escape" },
   { "single quotes", "{'a':1}", "" },
   { "a comment", '{"a":1} // x', "" }, { "only a byte order mark", "\xEF\xBB\xBF", "" },
   { "only white space", "  \n ", "" }, { "a NUL", "\0", "" }, { "bytes", "\xFF\xFE\0{", "" },

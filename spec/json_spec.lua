@@ -68,4 +68,32 @@ describe("decode", function()
     assert.is_false((pcall(core.decode, 12)))
     assert.is_false((pcall(core.decode)))
   end)
+
+  it("takes halves of surrogate pairs for U+FFFD, and leaves pairs and text alone", function()
+    for escaped, text in pairs {
+      [ [[\ud800]] ] = "\u{FFFD}", [ [[\uDBFF]] ] = "\u{FFFD}", [ [[\udc00x]] ] = "\u{FFFD}x",
+      [ [[\ud800\ud800]] ] = "\u{FFFD}\u{FFFD}", [ [[\udc00\ud800]] ] = "\u{FFFD}\u{FFFD}",
+      [ [[\ud83d\ud83d\ude00]] ] = "\u{FFFD}\u{1F600}", [ [[\ud800\n]] ] = "\u{FFFD}\n",
+      [ [[\ud800\u0041]] ] = "\u{FFFD}A", [ [[\\ud800\ud800]] ] = "\\ud800\u{FFFD}",
+      [ [[\\\ud800\"]] ] = "\\\u{FFFD}\"",
+      [ [[\ud7ff\ue000\udfff]] ] = "\u{D7FF}\u{E000}\u{FFFD}",
+    } do
+      assert.same({ text }, { assert(core.decode('["' .. escaped .. '"]'))[1] }, escaped)
+    end
+    local long = ([[{"a":"\ud83d\ude00","b":"\udfff"},]]):rep(1e5)
+    local value = core.decode("\xEF\xBB\xBF[" .. long .. "1]")
+    assert.equal(1e5 + 1, #value)
+    assert.same({ a = "\u{1F600}", b = "\u{FFFD}" }, value[1e5])
+  end)
+
+  it("takes them for nothing else where the rest is damaged", function()
+    for _, text in ipairs {
+      [[{"a":"\ud800]], [[{"a":"\ud800"]], [[["\ud8"]], [[["\ud8]], [[["\ud80]], [[["\ud800\u]],
+      [[["\ud800\udc]], [[["\ud800\]], [["\]], [[\ud800]], [=[["\ud800","\x"]]=],
+    } do
+      local value, message = core.decode(text)
+      assert.is_nil(value, text)
+      assert.equal("string", type(message))
+    end
+  end)
 end)

@@ -262,6 +262,16 @@ describe("a list that is promised whole", function()
     assert.equal(220, n)
   end)
 
+  it("takes fields, too, where the client does not check", function()
+    serve({ data = items(1, 2), total = 3, hasNext = true },
+      { data = items(1, 3), total = 3, hasNext = false })
+    local loose = helper.client(server, { validate = false })
+    assert.equal("i1 i2 i3", ids(assert(loose.policies:list({ x = "y" }, { timeout = 5 }))))
+    loose:close()
+    assert.equal("x=y", server:requests()[1].path:match "%?(.*)")
+    assert.equal("limit=100&offset=0&x=y", server:requests()[2].path:match "%?(.*)")
+  end)
+
   it("says where a part came of one that cannot go on, and how to read the rest", function()
     sandboxed { users = 15, holders = { AUDITOR = 15 }, assume = { plain_lists = "page" } }
     local role
@@ -357,7 +367,7 @@ describe("what people are known by", function()
     local mail = "ann@example.com"
     for call, expected in pairs {
       [function() return client.users:get(mail) end] = hint,
-      [function() return client.roles:take_from_user("r1", mail) end] = hint,
+      [function() return client.roles:remove_user("r1", mail) end] = hint,
       [function() return client.roles:get(mail) end] = false,
       [function() return client.users:remove_from_group("u1", mail) end] = false,
       [function() return client.users:remove_from_group(mail, "g1") end] = hint,

@@ -92,7 +92,8 @@ describe("a filter", function()
       { "", "" }, { "a b&c=d#e?f[g]h\\i\"j+k;l", "a b&c=d#e?f[g]h\\i\"j+k;l" },
       { "\u{E9}", "\u{E9}" }, { "1970-01-01T00:00:00+01:00", "1970-01-01T00:00:00+01:00" },
       { 0, "0" }, { -5, "-5" }, { math.maxinteger, "9223372036854775807" }, { 1.5, "1.5" },
-      { 0.1, "0.1" }, { 3.0, "3" }, { 1e300, "1e+300" }, { 1 / 3, "0.3333333333333333" },
+      { 0.1, "0.1" }, { 3.0, "3" }, { -0.0, "0" },
+      { 1e300, "1e+300" }, { 1 / 3, "0.3333333333333333" },
       { true, "true" }, { false, "false" },
     } do
       local query = sent { x = case[1] }
@@ -118,6 +119,7 @@ describe("a filter", function()
       ["string, number or boolean expected, got userdata"] = { name = cipherscale.null },
       ["string expected, got one with a control character"] = { name = "a\nb" },
       ["finite number expected, got inf"] = { name = 1 / 0 },
+      ["valid UTF-8 expected, got other bytes"] = { name = "a\xFFb" },
     } do
       assert.equal("users.page: filter.name: " .. expected, refusal(filter))
     end
@@ -141,6 +143,9 @@ describe("a filter", function()
       ["filter.name.in[1]: non-empty value without commas expected, got an empty string"] =
         { name = { ["in"] = { "" } } },
       ["filter.a[b: name without brackets expected, got one with them"] = { ["a[b"] = "x" },
+      ["filter.name.in[2]: valid UTF-8 expected, got other bytes"] =
+        { name = { ["in"] = { "a", "\xC3" } } },
+      ["filter.a\xFF: valid UTF-8 expected, got other bytes"] = { ["a\xFF"] = "x" },
       ["filter.a][ne: name without brackets expected, got one with them"] = { ["a][ne"] = "x" },
     } do
       assert.equal("users.page: " .. expected, refusal(filter))
@@ -182,5 +187,21 @@ describe("a filter", function()
     contains("users.page: the query is too large", refusal { name = { ["in"] = list } })
     local message = refusal { [("\u{E9}"):rep(1e5)] = print }
     assert.is_true(#message < 250 and utf8.len(message) ~= nil, message)
+  end)
+
+  it("is UTF-8, as every other value of a query is", function()
+    for expected, fields in pairs {
+      ["sort: valid UTF-8 expected, got other bytes"] = { sort = "\xFF" },
+      ["sort[1]: valid UTF-8 expected, got other bytes"] = { sort = { "na\xEDme" } },
+    } do
+      assert.equal("users.page: " .. expected, helper.message_of(users.page, users, fields))
+    end
+    assert.equal("request: query.q: valid UTF-8 expected, got other bytes",
+      helper.message_of(client.request, client,
+        { method = "GET", path = "/x", query = { q = "\xC0\x80" } }))
+    assert.equal("request: query.\xFF: valid UTF-8 expected, got other bytes",
+      helper.message_of(client.request, client,
+        { method = "GET", path = "/x", query = { ["\xFF"] = 1 } }))
+    assert.equal(0, server:count())
   end)
 end)

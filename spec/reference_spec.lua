@@ -105,6 +105,95 @@ describe("doc/api.md", function()
       assert.truthy(("\n" .. page:lower()):find("\n##+ [^\n]*" .. name .. "\n"), name)
     end
   end)
+
+  local function chapter_of(heading)
+    local at = assert(page:find("\n" .. heading .. "\n", 1, true), heading .. RERUN)
+    local text = page:sub(at + #heading)
+    return text:sub(1, (text:find "\n## " or 0) - 1)
+  end
+
+  -- What is said under the heading of a method.
+  local function said_of(name)
+    local at = assert(page:find("\n### `client." .. name .. "(", 1, true), name)
+    return page:sub(at, page:find("\n#", at + 1, true))
+  end
+
+  it("explains what a filter is, with all operators and no others", function()
+    local text, known = chapter_of "## Filters", {}
+    for name in text:gmatch "\n| `(%l+)` |" do known[#known + 1] = name end
+    assert.equal(9, #known)
+    local server = start { answers = { { body = "{}" } } }
+    local client = helper.client(server)
+    finally(function()
+      client:close()
+      server:stop()
+    end)
+    local a, b = "a", "b"
+    local filter = assert(load("local a, b = ...; " .. text:match "\n```lua\nlocal (filter = .-)```"
+      :gsub("^filter =", "return")))(a, b)
+    assert(client.resources:page { filter = filter })
+    for _, name in ipairs(known) do
+      local list = name == "in" or name == "nin"
+      assert(client.resources:page { filter = { x = { [name] = list and { a } or a } } })
+    end
+    assert.equal(1 + #known, server:count())
+    for _, resource in ipairs { "users", "groups", "devices", "resources" } do
+      local row = said_of(resource .. ":page"):match "\n| `fields.filter` [^\n]*"
+      assert.truthy(row:find("[filter](#filters)", 1, true), row)
+    end
+  end)
+
+  it("has what has no row: client:request and cipherscale.time, with examples that run", function()
+    local server = start { answers = { { body = [[{"data":[{"name":"a"}]}]] } } }
+    local client = helper.client(server)
+    finally(function()
+      client:close()
+      server:stop()
+    end)
+    local text = chapter_of "## Any other call"
+    for _, name in ipairs { "method", "path", "query", "body", "repeat_class", "HEAD" } do
+      local known = name ~= "HEAD" or pcall(client.request, client, { method = name, path = "/" })
+      assert.equal(known, text:find("%f[%w_]" .. name .. "%f[^%w_]") ~= nil, name)
+    end
+    server:clear_requests()
+    run(text:match "```lua\n(.-)```", client)
+    assert.equal(1, server:count())
+    run(chapter_of "## Dates":match "```lua\n(.-)```", client)
+  end)
+
+  it("says of sure operations, too, what the documentation leaves open", function()
+    for name, part in pairs {
+      ["users:update"] = "whether a left-out field is kept or cleared is not documented",
+      ["users:create"] = "Partial failure of a bulk call is not documented",
+      ["policies:update"] = "near full replacement",
+      ["roles:users"] = "default of the groups flag is not documented",
+      ["users:invite"] = "for a user who is not pending is not documented",
+      ["users:update_roles"] = "is sent as `[]`",
+    } do
+      assert.truthy(said_of(name):find(part, 1, true), name .. RERUN)
+    end
+  end)
+
+  it("says how much is written by hand for an operation", function()
+    local _, rows = read "csrc/endpoints.c":gsub("\n", "")
+    local _, fields = read "csrc/fields.c":gsub("\n", "")
+    local count = #cipherscale.operations()
+    local said = page:match("\n%d+ operations, [^\n]*\n[^\n]*\n[^\n]*\n")
+    for _, part in ipairs { ("%d operations"):format(count), ("(%d lines)"):format(rows),
+                            ("(%d lines)"):format(fields),
+                            ("%.1f lines an operation"):format((rows + fields) / count) } do
+      assert.truthy(assert(said, RERUN):find(part, 1, true), part .. RERUN)
+    end
+    local without = tonumber(said:match "(%d+%.%d) without")
+    assert.is_true(without > 4 and without < (rows + fields) / count)
+  end)
+
+  it("says nothing of how the documentation was read", function()
+    for _, part in ipairs { "success code", "renderer", "stored page", "operationId is not",
+                            "seed" } do
+      assert.is_nil(page:find(part, 1, true), part)
+    end
+  end)
 end)
 
 describe("lua/cipherscale/types.lua", function()
@@ -163,5 +252,31 @@ describe("lua/cipherscale/types.lua", function()
       local documented = fields_of(class)
       for name in pairs(given) do assert.is_true(documented[name], class .. "." .. name) end
     end
+  end)
+
+  it("has no offset for a whole list, and the data of a page for sure", function()
+    for _, resource in ipairs { "Users", "Groups", "Devices", "Resources" } do
+      local fields = fields_of(resource .. "ListFields")
+      assert.is_true(fields.limit)
+      assert.is_nil(fields.offset)
+      for _, name in ipairs { "list", "each" } do
+        local at = types:find(("\nfunction %s:%s("):format(resource, name), 1, true)
+        local last = types:sub(1, at):match ".*\n\n(.*)$"
+        assert.truthy(last:find(("cipherscale.%sListFields"):format(resource), 1, true), last)
+      end
+    end
+    local pages = 0
+    for _ in types:gmatch "@field data cipherscale" do pages = pages + 1 end
+    assert.equal(4, pages)
+    assert.is_nil(types:find("@field data?", 1, true))
+  end)
+
+  it("has the methods that client:request takes", function()
+    local client = cipherscale.new { api_key = "none", base_url = "http://127.0.0.1:9" }
+    local message = helper.message_of(client.request, client, { path = "/" })
+    local words = {}
+    for word in message:gmatch "'(%u+)'" do words[#words + 1] = "'" .. word .. "'" end
+    client:close()
+    assert.truthy(types:find("@field method " .. table.concat(words, "|"), 1, true))
   end)
 end)

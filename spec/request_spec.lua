@@ -106,7 +106,9 @@ describe("client:request", function()
       ["/\u{E9}"] = "/%C3%A9", ["/\xFF"] = "/%FF", ["/a%2Fb"] = "/a%2Fb", ["/..."] = "/...",
       ["/a.b/.c/..d"] = "/a.b/.c/..d", ["/-._~!$&'()*+,;=:@"] = "/-._~!$&'()*+,;=:@",
       ['/"<>^`|[]'] = "/%22%3C%3E%5E%60%7C%5B%5D", ["/@evil.example"] = "/@evil.example",
-      ["/%3Fx%23"] = "/%3Fx%23", ["/%252e%252e"] = "/%252e%252e", ["/x;v=1.1"] = "/x;v=1.1",
+      ["/%3Fx%23"] = "/%3Fx%23", ["/x;v=1.1"] = "/x;v=1.1", ["/a%2F"] = "/a%2F",
+      ["/100%25"] = "/100%25", ["/%2520%25zz"] = "/%2520%25zz", ["/a%252Fb"] = "/a%252Fb",
+      ["/a;;b"] = "/a;;b", ["/%252e%252e%252e"] = "/%252e%252e%252e",
     } do
       assert.equal(path, sent({ path = given }).path)
     end
@@ -126,7 +128,11 @@ describe("client:request", function()
         "/%7f" },
       ["one with a dot segment"] = { "/.", "/..", "/./a", "/../a", "/a/.", "/a/..", "/a/../b",
         "/%2e", "/%2E%2e/a", "/.%2e", "/a/%2e./b", "/a%2F..", "/a%2f..%2fb", "/..%2Fa", "/a%5C..",
-        "/..%5cx", "/..;/x", "/a/..;v=1/b", "/..%3Bx", "/;../x" },
+        "/..%5cx", "/..;/x", "/a/..;v=1/b", "/..%3Bx", "/%252e%252e/x", "/%252E./x",
+        "/%25252e", "/a/%25%32%65%252e", "/%25%25%33%32%65", "/x%252F..", "/..%252fx",
+        "/..%253bx", "/..%2500x" },
+      ["one with an empty segment"] = { "/a%2F%2Fb", "/%2F%2Fevil", "/%2Fevil", "/a%2F/b",
+        "/a/%2fb", "/a%5C%5Cb", "/a/%5cb", "/a/;b/c", "/;../x", "/a%252F%252Fb", "/%252Fevil" },
     } do
       for _, path in ipairs(paths) do
         refused("path: path below the base URL expected, got " .. got, { path = path })
@@ -295,17 +301,21 @@ describe("its class", function()
     assert.equal(1, (attempts("GET", "ONCE", busy)))
   end)
 
-  it("does not matter to read_only, which goes by the method", function()
+  it("opens nothing to read_only, and closes what is said to change something", function()
     start({ { body = "{}" } }, { read_only = true })
-    for _, method in ipairs { "POST", "PUT", "PATCH", "DELETE" } do
-      local result, err = client:request { method = method, path = "/x", repeat_class = "READ" }
-      assert.is_nil(result)
-      assert.equal("refused", err.kind)
-      assert.equal("request", err.operation)
+    for class, methods in pairs { READ = { "POST", "PUT", "PATCH", "DELETE" },
+                                  REPEATABLE = { "GET", "PUT" }, ONCE = { "GET", "POST" } } do
+      for _, method in ipairs(methods) do
+        local result, err = client:request { method = method, path = "/x", repeat_class = class }
+        assert.is_nil(result)
+        assert.equal("refused", err.kind)
+        assert.equal("request", err.operation)
+      end
     end
     assert.equal(0, server:count())
-    assert(client:request { method = "GET", path = "/x", repeat_class = "ONCE" })
-    assert.equal(1, server:count())
+    assert(client:request { method = "GET", path = "/x" })
+    assert(client:request { method = "GET", path = "/x", repeat_class = "READ" })
+    assert.equal(2, server:count())
   end)
 end)
 

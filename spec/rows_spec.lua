@@ -33,7 +33,7 @@ local CALLS = {
   ["roles.list"] = { {}, "GET /tenants/roles" },
   ["roles.get"] = { { "r1" }, "GET /tenants/roles/r1" },
   ["roles.users"] = { { "r1", { groups = true } }, "GET /tenants/roles/r1/users?groups=true" },
-  ["roles.take_from_user"] = { { "r1", "u?1" }, "DELETE /tenants/roles/r1/users/u%3F1" },
+  ["roles.remove_user"] = { { "r1", "u?1" }, "DELETE /tenants/roles/r1/users/u%3F1" },
 
   ["groups.page"] = { { { limit = 1 } }, "GET /tenants/groups?limit=1" },
   ["groups.get"] = { { "g1" }, "GET /tenants/groups/g1" },

@@ -99,7 +99,7 @@ describe("an id", function()
     for id, segment in pairs {
       ["u1"] = "u1", ["a b"] = "a%20b", ["a/b"] = "a%2Fb", ["a\\b"] = "a%5Cb",
       ["a?b#c"] = "a%3Fb%23c",
-      ["a%2e%2e"] = "a%252e%252e", ["%2e%2e"] = "%252e%252e", ["..."] = "...", ["a+b"] = "a%2Bb",
+      ["a%2e%2e"] = "a%252e%252e", ["%2e%"] = "%252e%25", ["..."] = "...", ["a+b"] = "a%2Bb",
       ["auth0|5f7c8ec7c33c6c004bbafe82"] = "auth0%7C5f7c8ec7c33c6c004bbafe82",
       ["zo\u{EB}@example.com"] = "zo%C3%AB%40example.com", ["\xFF"] = "%FF", [" "] = "%20",
       ["{id}"] = "%7Bid%7D", ["~-_."] = "~-_.", ["a;b=c,d"] = "a%3Bb%3Dc%2Cd",

@@ -68,7 +68,7 @@ describe("an id", function()
   local function problem(id) return probe.url_id_problem(id) end
 
   it("is any text that is not empty", function()
-    for _, id in ipairs { "a", "0", " ", "a b", "a@b.example", "%2e", "ü", "\u{1F600}", "\xFF",
+    for _, id in ipairs { "a", "0", " ", "a b", "a@b.example", "%2e%", "ü", "\u{1F600}", "\xFF",
                           ("x"):rep(10000) } do
       assert.is_nil(problem(id), id:sub(1, 20))
     end
@@ -89,7 +89,7 @@ describe("an id", function()
   it("has no part between slashes that is . or ..", function()
     for _, id in ipairs { ".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b", "/.", "/..",
                           "./", "../", "//..", "..//", "..\\a", "a\\..", "a\\..\\b", "\\..", ".\\",
-                          "a/..\\b", "a\\../b", "../../roles/x" } do
+                          "a/..\\b", "a\\../b", "../../roles/x", "..;x", "a;.." } do
       assert.equal("one with a dot segment", problem(id), id)
     end
   end)
@@ -104,6 +104,32 @@ describe("an id", function()
   it("is refused for dot segments after a control character, too", function()
     assert.is_not_nil(problem "..\0")
     assert.is_not_nil(problem "\0/..")
+  end)
+end)
+
+describe("an id that is encoded already", function()
+  local function problem(id) return probe.url_id_problem(id) end
+
+  it("has no dot segment either, however often it is decoded", function()
+    for _, id in ipairs { "%2e", "%2E%2e", ".%2e", "..%2froles", "a%2F..", "a%5c..", "..%3bx",
+                          "%252e", "%2525252e", "%25%32%65", "%%32e", "%%32%%36%%35" } do
+      local decoded = id
+      repeat
+        local before = decoded
+        decoded = decoded:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
+      until decoded == before
+      assert.equal(decoded:find "%f[^\0/;\\]%.%.?%f[\0/;\\]" and "one with a dot segment" or nil,
+        problem(id), id)
+    end
+  end)
+
+  it("may have escapes otherwise, and half ones", function()
+    for _, id in ipairs { "%", "%2", "%2x", "%zz", "100%", "a%2Fb", "%2F%2F", "%2e%2e%2e", "%252",
+                          ("%"):rep(10000), ("%25"):rep(10000), ("%2"):rep(10000),
+                          ("%25%32"):rep(10000) } do
+      assert.is_nil(problem(id), id:sub(1, 20))
+    end
+    assert.equal("one with a dot segment", problem("%" .. ("25"):rep(20000) .. "2e"))
   end)
 end)
 

@@ -85,7 +85,7 @@ describe("validate = false", function()
       refusal { addedRoles = { "a\n" } })
     contains("addedRoles[1]: non-empty string expected, got an empty string",
       refusal { addedRoles = { "" } })
-    contains("at most 2 arguments", helper.message_of(users.get, users, "u1", {}, {}))
+    contains("at most 3 arguments", helper.message_of(users.get, users, "u1", {}, {}, {}))
   end)
 
   it("lets unknown parameters of a query through, sorted behind the known ones", function()
@@ -104,12 +104,12 @@ describe("validate = false", function()
 
   it("refuses what no query can hold", function()
     for expected, value in pairs {
-      ["x: string, number or boolean expected, got table"] = { a = 1 },
       ["x: string, number or boolean expected, got userdata"] = null,
       ["x: string, number or boolean expected, got function"] = print,
       ["x: string expected, got one with a control character"] = "a\r\nb",
       ["x[2]: string, number or boolean expected, got table"] = { "a", {} },
       ["x: finite number expected, got -inf"] = -1 / 0,
+      ["x: valid UTF-8 expected, got other bytes"] = "\xFF",
     } do
       assert.equal("users.page: " .. expected, helper.message_of(users.page, users, { x = value }))
     end
@@ -128,12 +128,133 @@ describe("validate = false", function()
   end)
 end)
 
+describe("validate = false, all the way,", function()
+  local function query_of(fields)
+    local path = sent(users.page, users, fields).path
+    return (path:match "^/tenants/users%??(.*)$":gsub("%%5B", "["):gsub("%%5D", "]"))
+  end
+
+  local function refused_query(expected, fields)
+    server:clear_requests()
+    assert.equal("users.page: " .. expected, helper.message_of(users.page, users, fields))
+    assert.equal(0, server:count())
+    assert.equal(0, core.in_use(client))
+  end
+
+  it("spells tables in a query with brackets, as filters are", function()
+    assert.equal("x[a]=1&x[b][c]=d&x[b][e]=1&x[b][e]=2",
+      query_of { x = { b = { e = { 1, 2 }, c = "d" }, a = 1 } })
+    assert.equal("limit[from]=1&limit[to]=2", query_of { limit = { to = 2, from = 1 } })
+    assert.equal("x[a]=1&y=", query_of { x = { a = 1, b = {} }, y = "" })
+    assert.equal("/x?q[a]=1", (sent(client.request, client,
+      { method = "GET", path = "/x", query = { q = { a = 1 } } }).path
+      :gsub("%%5B", "["):gsub("%%5D", "]")))
+  end)
+
+  it("lets a filter be anything that has a spelling", function()
+    assert.equal("filter=raw", query_of { filter = "raw" })
+    assert.equal("filter=5", query_of { filter = 5 })
+    assert.equal("filter=a&filter=b", query_of { filter = { "a", "b" } })
+    assert.equal("filter[n]=a&filter[n]=b", query_of { filter = { n = { "a", "b" } } })
+    assert.equal("filter[n][in]=a%2Cb", query_of { filter = { n = { ["in"] = "a,b" } } })
+    assert.equal("filter[n][in]=", query_of { filter = { n = { ["in"] = {} } } })
+    assert.equal("filter[n][in]=a%2Cb,,c",
+      query_of { filter = { n = { ["in"] = { "a,b", "", "c" } } } })
+    assert.equal("filter[n][near][lat]=1&filter[n][near][lon]=2.5",
+      query_of { filter = { n = { near = { lon = 2.5, lat = 1 } } } })
+    assert.equal("", query_of { filter = {} })
+  end)
+
+  it("refuses in a query what has no spelling there", function()
+    local scalar = "string, number or boolean expected, got "
+    refused_query("x: " .. scalar .. "userdata", { x = null })
+    refused_query("x.a: " .. scalar .. "userdata", { x = { a = null } })
+    refused_query("x[1]: " .. scalar .. "table", { x = { { a = 1 } } })
+    refused_query("filter.n: value or table of operators expected, got an empty one",
+      { filter = { n = {} } })
+    refused_query("x.a]: name without brackets expected, got one with them", { x = { ["a]"] = 1 } })
+    refused_query("x: field names expected, got a key of type number", { x = { [3] = 1 } })
+    local loop = {}
+    loop.a = { b = loop }
+    refused_query("x.a.b: a table that contains itself cannot be sent", { x = loop })
+    contains("nested too deep", helper.message_of(users.page, users, { x = nested(1000, "a") }))
+    for _, length in ipairs { 60, 1e5 } do
+      local deep = nested(90, ("k"):rep(length))
+      local inner = deep
+      while next(inner) do inner = select(2, next(inner)) end
+      inner.z = 1
+      local message = helper.message_of(users.page, users, { x = deep, y = ("x"):rep(65000) })
+      contains("the query is too large", message)
+    end
+    refused_query("table of fields expected, got string", "limit=5")
+    assert.equal("users.page: field names expected, got a key of type number",
+      helper.message_of(users.page, users, { "a" }))
+  end)
+
+  it("lets a whole body be another value than an object", function()
+    for _, case in ipairs {
+      { { 1, { a = null } }, '[1,{"a":null}]' }, { "text", '"text"' }, { 5, "5" },
+      { true, "true" }, { null, "null" }, { setmetatable({}, { __jsontype = "array" }), "[]" },
+    } do
+      for _, call in ipairs { "update_roles", "update" } do
+        local request = sent(users[call], users, "u1", case[1])
+        assert.equal(case[2], request.body)
+        assert.equal("application/json", request.headers["content-type"])
+      end
+      assert.equal(case[2], sent(users.create, users, case[1]).body)
+    end
+    assert.equal("users.update: table of fields expected, got function",
+      helper.message_of(users.update, users, "u1", print))
+    assert.equal("users.update: body: valid UTF-8 expected, got other bytes",
+      helper.message_of(users.update, users, "u1", "\xFF"))
+    assert.equal("users.update: body: finite number expected, got inf",
+      helper.message_of(users.update, users, "u1", 1 / 0))
+    assert.equal("users.update: [2]: string, number, boolean, table or null expected, got function",
+      helper.message_of(users.update, users, "u1", { 1, print }))
+  end)
+
+  it("takes fields, too, for an operation that has none, in front of options", function()
+    assert.equal('{"force":true}', sent(users.invite, users, "u1", { force = true }, {}).body)
+    assert.equal('[1]', sent(users.invite, users, "u1", { 1 }, { timeout = 5 }).body)
+    assert.equal('"x"', sent(users.invite, users, "u1", "x", {}).body)
+    assert.equal("{}", sent(users.deactivate, users, "u1", {}, {}).body)
+    assert.equal('{"groupId":"g","until":"2027"}',
+      sent(users.add_to_group, users, "u1", "g", { ["until"] = "2027" }, {}).body)
+    local request = sent(users.delete, users, "u1", { force = true, devices = { "a", "b" } }, {})
+    assert.equal("/tenants/users/u1?devices=a&devices=b&force=true", request.path)
+    assert.equal("", request.body)
+    assert.equal("/tenants/roles?limit=5",
+      sent(client.roles.list, client.roles, { limit = 5 }, {}).path)
+    local response = {}
+    sent(client.roles.list, client.roles, { limit = 5 }, { response = response })
+    assert.equal(200, response.status)
+  end)
+
+  it("takes a lone table for options where an operation has no fields", function()
+    contains("unknown option 'force'", helper.message_of(users.invite, users, "u1",
+      { force = true }))
+    assert.equal("", sent(users.invite, users, "u1", { timeout = 5 }).body)
+    local request = sent(users.invite, users, "u1", nil, { timeout = 5 })
+    assert.equal("", request.body)
+    assert.is_nil(request.headers["content-type"])
+    contains("at most 3 arguments", helper.message_of(users.get, users, "u1", {}, {}, {}))
+    assert.equal("users.add_to_group: table of fields expected, got string",
+      helper.message_of(users.add_to_group, users, "u1", "g", "x", {}))
+    local strict = helper.client(server)
+    contains("at most 2 arguments", helper.message_of(strict.users.invite, strict.users, "u1",
+      { force = true }, {}))
+    assert.equal("users.update_roles: field names expected, got a key of type number",
+      helper.message_of(strict.users.update_roles, strict.users, "u1", { "a" }))
+    strict:close()
+  end)
+end)
+
 describe("a value that no list describes", function()
   it("is written by its type", function()
     for _, case in ipairs {
       { "", '""' }, { 'a"b\\\n\0', [["a\"b\\\u000a\u0000"]] }, { "\u{E9}", '"\u{E9}"' },
       { true, "true" }, { false, "false" }, { null, "null" },
-      { 0, "0" }, { -7, "-7" }, { math.maxinteger, "9223372036854775807" },
+      { 0, "0" }, { -0.0, "0" }, { -7, "-7" }, { math.maxinteger, "9223372036854775807" },
       { math.mininteger, "-9223372036854775808" }, { 1.5, "1.5" }, { -0.1, "-0.1" },
       { 10 / 2, "5" }, { 2 ^ 53, "9007199254740992" }, { 1e15, "1000000000000000" },
       { 1e300, "1e+300" },

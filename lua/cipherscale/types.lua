@@ -27,7 +27,7 @@
 ---@field app? string Added to the User-Agent: "hr-sync/1.2".
 ---@field read_only? boolean Refuses whatever changes something.
 ---@field protect? string[] People, by id or e-mail, whom no bulk job changes.
----@field validate? boolean False passes bodies through unchecked.
+---@field validate? boolean False lets bodies and queries pass unchecked.
 ---@field on_event? fun(event: cipherscale.Event) Called with a record of each attempt.
 
 --- Options of one call, the last argument of each.
@@ -113,7 +113,7 @@
 
 --- One page of Device objects.
 ---@class cipherscale.DevicePage
----@field data? cipherscale.Device[]
+---@field data cipherscale.Device[]
 ---@field hasNext? boolean Is there a following page.
 ---@field hasPrevious? boolean Is there a preceding page.
 ---@field limit? integer Page size used for this answer.
@@ -167,7 +167,7 @@
 
 --- One page of Group objects.
 ---@class cipherscale.GroupPage
----@field data? cipherscale.Group[]
+---@field data cipherscale.Group[]
 ---@field hasNext? boolean Is there a following page.
 ---@field hasPrevious? boolean Is there a preceding page.
 ---@field limit? integer Page size used for this answer.
@@ -282,7 +282,7 @@
 
 --- One page of Resource objects.
 ---@class cipherscale.ResourcePage
----@field data? cipherscale.Resource[]
+---@field data cipherscale.Resource[]
 ---@field hasNext? boolean Is there a following page.
 ---@field hasPrevious? boolean Is there a preceding page.
 ---@field limit? integer Page size used for this answer.
@@ -333,19 +333,31 @@
 
 --- One page of User objects.
 ---@class cipherscale.UserPage
----@field data? cipherscale.User[]
+---@field data cipherscale.User[]
 ---@field hasNext? boolean Is there a following page.
 ---@field hasPrevious? boolean Is there a preceding page.
 ---@field limit? integer Page size used for this answer.
 ---@field page? integer Page index counted from 0: floor(offset / limit).
 ---@field total? integer Items on all pages for the given filters.
 
+--- Operators of a filter for one field.
+---@class cipherscale.Conditions
+---@field eq? string|number|boolean Is the value, as without an operator.
+---@field ne? string|number|boolean Is another.
+---@field gt? string|number|boolean Is greater.
+---@field gte? string|number|boolean Is greater, or the value.
+---@field lt? string|number|boolean Is less.
+---@field lte? string|number|boolean Is less, or the value.
+---@field ilike? string|number|boolean Is like the value, whatever the case; `%` stands for anything.
+---@field ["in"]? (string|number|boolean)[] Is one of the list, which is not empty and whose values have no commas.
+---@field nin? (string|number|boolean)[] Is none of such a list.
+
 --- Fields of `client.users:page`.
 ---@class cipherscale.UsersPageFields
 ---@field limit? integer Items on the page; the service may cap it.
 ---@field offset? integer Items to skip before the page.
 ---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
----@field filter? table Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+---@field filter? table<string, string|number|boolean|cipherscale.Conditions> Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
 
 --- Fields of `client.users:create`.
 ---@class cipherscale.UsersCreateFields
@@ -365,8 +377,8 @@
 
 --- Fields of `client.users:update_roles`.
 ---@class cipherscale.UsersUpdateRolesFields
----@field addedRoles? string[] Ids of roles to add.
----@field removedRoles? string[] Ids of roles to remove.
+---@field addedRoles? string[] Ids of roles to add; left out, it is sent as `[]`.
+---@field removedRoles? string[] Ids of roles to remove; left out, it is sent as `[]`.
 
 --- Fields of `client.roles:users`.
 ---@class cipherscale.RolesUsersFields
@@ -377,7 +389,7 @@
 ---@field limit? integer Items on the page; the service may cap it.
 ---@field offset? integer Items to skip before the page.
 ---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
----@field filter? table Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+---@field filter? table<string, string|number|boolean|cipherscale.Conditions> Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
 
 --- Fields of `client.groups:create`.
 ---@class cipherscale.GroupsCreateFields
@@ -396,7 +408,7 @@
 ---@field limit? integer Items on the page; the service may cap it.
 ---@field offset? integer Items to skip before the page.
 ---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
----@field filter? table Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+---@field filter? table<string, string|number|boolean|cipherscale.Conditions> Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
 
 --- Fields of `client.gateways:create`.
 ---@class cipherscale.GatewaysCreateFields
@@ -410,7 +422,7 @@
 ---@field limit? integer Items on the page; the service may cap it.
 ---@field offset? integer Items to skip before the page.
 ---@field sort? string One sort key: id or name, as in -name (or name:desc).
----@field filter? table Conditions by field and operator.
+---@field filter? table<string, string|number|boolean|cipherscale.Conditions> Conditions by field and operator.
 
 --- Fields of `client.resources:create`.
 ---@class cipherscale.ResourcesCreateFields
@@ -488,13 +500,37 @@
 ---@field gateways? string[] Gateway ids.
 ---@field sourceIps? string[] Source addresses or CIDR ranges.
 
+--- Fields of `client.users:list` and `each`.
+---@class cipherscale.UsersListFields
+---@field limit? integer Items on the page; the service may cap it.
+---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
+---@field filter? table<string, string|number|boolean|cipherscale.Conditions> Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+
+--- Fields of `client.groups:list` and `each`.
+---@class cipherscale.GroupsListFields
+---@field limit? integer Items on the page; the service may cap it.
+---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
+---@field filter? table<string, string|number|boolean|cipherscale.Conditions> Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+
+--- Fields of `client.devices:list` and `each`.
+---@class cipherscale.DevicesListFields
+---@field limit? integer Items on the page; the service may cap it.
+---@field sort? string[]|string Sort keys, or a single one; how they are spelled is not documented.
+---@field filter? table<string, string|number|boolean|cipherscale.Conditions> Conditions by field and operator; documented for resources, and elsewhere an assumption: a service that does not know it may give everything.
+
+--- Fields of `client.resources:list` and `each`.
+---@class cipherscale.ResourcesListFields
+---@field limit? integer Items on the page; the service may cap it.
+---@field sort? string One sort key: id or name, as in -name (or name:desc).
+---@field filter? table<string, string|number|boolean|cipherscale.Conditions> Conditions by field and operator.
+
 --- Accounts, their roles and groups.
 ---@class cipherscale.Users
 local Users = {}
 
 --- Iterates over everything, a page at a time; raises the error of a page.
 --- GET /tenants/users; read in the public documentation.
----@param fields? cipherscale.UsersPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param fields? cipherscale.UsersListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
 ---@return fun(): cipherscale.User? iterator
 function Users:each(fields, options) end
@@ -509,7 +545,7 @@ function Users:find(email, options) end
 
 --- Everything, in one list; read once more where it moved meanwhile.
 --- GET /tenants/users; read in the public documentation.
----@param fields? cipherscale.UsersPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param fields? cipherscale.UsersListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
 ---@return cipherscale.User[]? list
 ---@return cipherscale.Error? err
@@ -657,7 +693,7 @@ function Roles:users(role_id, fields, options) end
 ---@param options? cipherscale.CallOptions Of this call.
 ---@return boolean? ok
 ---@return cipherscale.Error? err
-function Roles:take_from_user(role_id, user_id, options) end
+function Roles:remove_user(role_id, user_id, options) end
 
 --- Groups, their roles and members.
 ---@class cipherscale.Groups
@@ -665,14 +701,14 @@ local Groups = {}
 
 --- Iterates over everything, a page at a time; raises the error of a page.
 --- GET /tenants/groups; read in the public documentation.
----@param fields? cipherscale.GroupsPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param fields? cipherscale.GroupsListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
 ---@return fun(): cipherscale.Group? iterator
 function Groups:each(fields, options) end
 
 --- Everything, in one list; read once more where it moved meanwhile.
 --- GET /tenants/groups; read in the public documentation.
----@param fields? cipherscale.GroupsPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param fields? cipherscale.GroupsListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
 ---@return cipherscale.Group[]? list
 ---@return cipherscale.Error? err
@@ -725,14 +761,14 @@ local Devices = {}
 
 --- Iterates over everything, a page at a time; raises the error of a page.
 --- GET /tenants/devices; read in the public documentation.
----@param fields? cipherscale.DevicesPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param fields? cipherscale.DevicesListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
 ---@return fun(): cipherscale.Device? iterator
 function Devices:each(fields, options) end
 
 --- Everything, in one list; read once more where it moved meanwhile.
 --- GET /tenants/devices; read in the public documentation.
----@param fields? cipherscale.DevicesPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param fields? cipherscale.DevicesListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
 ---@return cipherscale.Device[]? list
 ---@return cipherscale.Error? err
@@ -841,14 +877,14 @@ local Resources = {}
 
 --- Iterates over everything, a page at a time; raises the error of a page.
 --- GET /tenants/resources; read in the public documentation.
----@param fields? cipherscale.ResourcesPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param fields? cipherscale.ResourcesListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
 ---@return fun(): cipherscale.Resource? iterator
 function Resources:each(fields, options) end
 
 --- Everything, in one list; read once more where it moved meanwhile.
 --- GET /tenants/resources; read in the public documentation.
----@param fields? cipherscale.ResourcesPageFields As those of `page`, without `offset`; `limit` is the size of a page.
+---@param fields? cipherscale.ResourcesListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
 ---@return cipherscale.Resource[]? list
 ---@return cipherscale.Error? err
@@ -1390,11 +1426,11 @@ function Bulk:report(path) end
 
 --- A request that has no method yet.
 ---@class cipherscale.Request
----@field method string "GET", "POST", "PUT", "PATCH" or "DELETE".
----@field path string Behind the base URL.
----@field query? table Its parameters.
----@field body? table Is sent as JSON.
----@field repeat_class? 'READ'|'REPEATABLE'|'ONCE' READ for GET, else ONCE.
+---@field method 'GET'|'HEAD'|'POST'|'PUT'|'PATCH'|'DELETE' The HTTP method.
+---@field path string Below the base URL, as in a URL: ids in it are percent-encoded.
+---@field query? table Its parameters, and a filter.
+---@field body? table Is sent as JSON; not with GET and HEAD.
+---@field repeat_class? 'READ'|'REPEATABLE'|'ONCE' READ for GET and HEAD, else ONCE. What a second sending does: nothing, the same again, something more.
 
 --- A client.
 ---@class cipherscale.Client

@@ -31,7 +31,7 @@ M.tenant = {
     { id = "roles", roles = { "basic", "support" }, groups = { "crew" } },
     { id = "update_roles", roles = { "basic", "support" } }, { id = "add_to_group" },
     { id = "remove_from_group", groups = { "crew", "staff" } },
-    { id = "take_from_user", roles = { "basic", "support" } },
+    { id = "remove_user", roles = { "basic", "support" } },
     { id = "member", groups = { "delete" } },
     { id = "owner_of", devices = { { id = "delete" }, { id = "deactivate" } } },
   },
@@ -210,13 +210,13 @@ rows["roles.users"] = {
   refused = { 404, function(api) return api.roles:users "none" end },
 }
 
-rows["roles.take_from_user"] = {
+rows["roles.remove_user"] = {
   done = function(api)
-    local done = api.roles:take_from_user("support", "take_from_user")
-    assert.equal("basic", ids(assert(api.users:roles "take_from_user")))
+    local done = api.roles:remove_user("support", "remove_user")
+    assert.equal("basic", ids(assert(api.users:roles "remove_user")))
     return done
   end,
-  refused = { 404, function(api) return api.roles:take_from_user("support", "ann") end },
+  refused = { 404, function(api) return api.roles:remove_user("support", "ann") end },
 }
 
 -- Groups
