@@ -240,6 +240,9 @@ static bool is_partial(lua_State *L, int page, lua_Number got) {
   return !told && limit > 0 && got >= limit;
 }
 
+static const char ONE_OF_SEVERAL[] =
+  "one page of several where the whole list is promised";
+
 /* The shapers below take the decoded table on top and leave what the row promises;
    a string they return says why the answer is none. `first` is the first character of
    the body: lua-cjson gives the same table for [] and {}. */
@@ -256,8 +259,7 @@ static const char *shape_list(lua_State *L, char first) {
   lua_getfield(L, top, "data");
   lua_Number got = (lua_Number)lua_rawlen(L, -1);
   lua_pop(L, 1);
-  if (is_partial(L, top, got))
-    return "one page of several where the whole list is promised";
+  if (is_partial(L, top, got)) return ONE_OF_SEVERAL;
   replace_by_field(L, "data");
   return NULL;
 }
@@ -303,9 +305,10 @@ static const char *push_value(lua_State *L, const struct cs_request *request,
   return shapers[result](L, request->first_visible);
 }
 
-/* Several at once are answered by a list of them. */
+/* Several at once are answered by a list of them; pages.lua asks for pages of lists. */
 static enum cs_result promised(const struct cs_request *request,
                                const struct cs_endpoint *row) {
+  if (request->as_page) return CS_PAGE;
   bool list = row->several && request->body.length > 0 && request->body.data[0] == '[';
   return list ? CS_LIST_OF : row->result;
 }
@@ -348,6 +351,17 @@ static int push_failure(lua_State *L, struct cs_request *request,
   return 2;
 }
 
+/* Says in the record on top how to get the rest. */
+static void add_partial(lua_State *L, const struct cs_endpoint *row) {
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "partial");
+  lua_pushfstring(L,
+                  "client:request{ method = \"%s\", path = …, "
+                  "query = { limit =, offset = } } may give one page after another",
+                  cs_verb_name(row->verb));
+  lua_setfield(L, -2, "hint");
+}
+
 static void fail_decode(struct cs_request *request, const char *problem) {
   request->failure.kind = CS_DECODE;
   size_t n = strlen(problem);
@@ -378,7 +392,10 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
      a 2xx leaves no doubt that a change was made. */
   if (problem && !request->repeated && (request->repeat == CS_READ || is_html(request))) {
     fail_decode(request, problem);
-    return push_failure(L, request, row, context, response);
+    int n = push_failure(L, request, row, context, response);
+    if (problem == ONE_OF_SEVERAL && promised(request, row) == CS_LIST_OF)
+      add_partial(L, row);
+    return n;
   }
   if (response) blank_secrets(request, context);
   fill_response(L, request, response, problem);

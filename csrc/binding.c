@@ -10,27 +10,30 @@
 #include "direct.h"
 #include "endpoints.h"
 #include "error.h"
+#include "names.h"
 #include "query.h"
 #include "shape.h"
 #include "url.h"
 #include "wait.h"
+#include "words.h"
 
-enum { CLIENT = CS_BINDING_CLIENT, ROW, RESOURCE }; /* upvalues of a method */
+enum { CLIENT = CS_BINDING_CLIENT, ROW, RESOURCE, AS_PAGE }; /* upvalues of a method */
 
 /* ---- Arguments ---- */
 
-static const char *noun_of(const char *resource) {
-  for (int i = 0; i < cs_resource_count; i++) {
-    if (strcmp(cs_resources[i].name, resource) == 0) return cs_resources[i].noun;
-  }
-  return resource;
+static const char *name_of(const struct cs_call *call) {
+  return call->name ? call->name : call->row->call;
+}
+
+static const struct cs_field *query_of(const struct cs_call *call) {
+  return call->as_page ? cs_fields_page : call->row->query;
 }
 
 /* "id" is the resource's own ("user id"); "groupId" becomes "group id". */
 static void push_parameter_name(lua_State *L, const struct cs_endpoint *row,
                                 const char *name, size_t length) {
   if (length == 2 && memcmp(name, "id", 2) == 0) {
-    lua_pushfstring(L, "%s id", noun_of(row->resource));
+    lua_pushfstring(L, "%s id", cs_resource_named(row->resource)->noun);
     return;
   }
   luaL_Buffer words;
@@ -76,7 +79,7 @@ static int write_path(lua_State *L, const struct cs_call *call) {
     rest = cursor;
   }
   if (status == CS_OK) status = cs_buffer_append_text(url, rest);
-  cs_check_status(L, call->row->call, status, "id");
+  cs_check_status(L, name_of(call), status, "id");
   return n;
 }
 
@@ -108,7 +111,7 @@ int cs_binding_finish(lua_State *L, struct cs_call *call, int options) {
   struct cs_request *request = call->request;
   struct cs_call_options merged = call->client->defaults;
   bool has_options = !lua_isnil(L, options);
-  if (has_options) cs_options_read_call(L, row->call, options, &merged);
+  if (has_options) cs_options_read_call(L, name_of(call), options, &merged);
   request->timeout = merged.timeout;
   request->total_timeout = merged.total_timeout;
   request->max_retry_wait = merged.max_retry_wait;
@@ -117,6 +120,7 @@ int cs_binding_finish(lua_State *L, struct cs_call *call, int options) {
   request->repeat = row->repeat;
   request->settled = row->settled;
   request->operation = call->operation;
+  request->as_page = call->as_page;
   request->silent = call->client->telling;
   if (!has_options) return 0;
   lua_getfield(L, -1, "response");
@@ -130,7 +134,7 @@ static const struct cs_field anything[] = {{.name = NULL}};
 static void write_fields(lua_State *L, const struct cs_call *call,
                          const struct cs_place *place, int index, int first) {
   const struct cs_endpoint *row = call->row;
-  const struct cs_field *query = row->query, *body = row->body;
+  const struct cs_field *query = query_of(call), *body = row->body;
   struct cs_request *request = call->request;
   bool loose = call->client->loose;
   if (!query && !body && !lua_isnil(L, index)) {
@@ -160,11 +164,11 @@ static void write_fields(lua_State *L, const struct cs_call *call,
 static int prepare(lua_State *L) {
   struct cs_call *call = lua_touserdata(L, 1);
   const struct cs_endpoint *row = call->row;
-  const struct cs_place place = {.call = row->call, .member = "field"};
+  const struct cs_place place = {.call = name_of(call), .member = "field"};
   int n = write_path(L, call);
   int first_positional = n + 1;
   n += check_positional(L, call, n);
-  bool has_fields = row->query || cs_shape_has_named(row->body);
+  bool has_fields = query_of(call) || cs_shape_has_named(row->body);
   if (call->client->loose && !lua_isnoneornil(L, n + 3)) has_fields = true;
   int fields = has_fields ? ++n : 0;
   int options = ++n;
@@ -306,12 +310,49 @@ static int call_method(lua_State *L) {
   int operation = (int)lua_tointeger(L, lua_upvalueindex(ROW));
   struct cs_call call = {.client = lua_touserdata(L, lua_upvalueindex(CLIENT)),
                          .row = &cs_endpoints[operation],
-                         .operation = operation};
+                         .operation = operation,
+                         .as_page = lua_toboolean(L, lua_upvalueindex(AS_PAGE))};
   if (!lua_rawequal(L, 1, lua_upvalueindex(RESOURCE))) {
     return luaL_error(L, "call it with a colon: client.%s:%s(…)", call.row->resource,
                       call.row->name);
   }
   return cs_binding_run(L, &call, prepare);
+}
+
+static int check_row(lua_State *L, int index) {
+  lua_Integer i = luaL_checkinteger(L, index);
+  luaL_argcheck(L, i >= 1 && i <= cs_endpoint_count, index, "no such row");
+  return (int)i - 1;
+}
+
+int cs_binding_pager(lua_State *L) {
+  (void)cs_client_check(L, 1);
+  lua_settop(L, 3);
+  lua_pushvalue(L, 1);
+  lua_pushinteger(L, check_row(L, 3));
+  lua_pushvalue(L, 2);
+  lua_pushboolean(L, 1);
+  lua_pushcclosure(L, call_method, AS_PAGE);
+  return 1;
+}
+
+int cs_binding_check(lua_State *L) {
+  struct cs_client *client = cs_client_check(L, 1);
+  int operation = check_row(L, 2), top = lua_gettop(L);
+  if (!client->engine) return luaL_error(L, "the client has been collected");
+  struct cs_call call = {.client = client,
+                         .row = &cs_endpoints[operation],
+                         .operation = operation,
+                         .name = luaL_checkstring(L, 3)};
+  luaL_checkstack(L, top, "too many arguments");
+  call.request = cs_engine_take(client->engine);
+  if (!call.request) return luaL_error(L, "not enough memory");
+  lua_pushcfunction(L, prepare);
+  lua_pushlightuserdata(L, &call);
+  for (int i = 4; i <= top; i++) lua_pushvalue(L, i);
+  int status = lua_pcall(L, top - 2, 0, 0);
+  cs_engine_give(client->engine, call.request);
+  return status == LUA_OK ? 0 : cs_error_raise_at(L, 2);
 }
 
 /* ---- Resources ---- */
@@ -337,41 +378,6 @@ static void add_arguments(luaL_Buffer *text, const struct cs_endpoint *row) {
   luaL_addstring(text, "options");
 }
 
-/* One line a method: "users:invite(id, options)  Mails a new invitation …" */
-static int resource_tostring(lua_State *L) {
-  const struct cs_resource *resource = resource_of(L);
-  luaL_Buffer text;
-  luaL_buffinit(L, &text);
-  luaL_addstring(&text, "client.");
-  luaL_addstring(&text, resource->name);
-  luaL_addstring(&text, ": ");
-  luaL_addstring(&text, resource->doc);
-  for (int i = 0; i < cs_endpoint_count; i++) {
-    const struct cs_endpoint *row = &cs_endpoints[i];
-    if (strcmp(row->resource, resource->name) != 0) continue;
-    luaL_addstring(&text, "\n  ");
-    luaL_addstring(&text, row->resource);
-    luaL_addstring(&text, ":");
-    luaL_addstring(&text, row->name);
-    luaL_addstring(&text, "(");
-    add_arguments(&text, row);
-    luaL_addstring(&text, ")  ");
-    luaL_addstring(&text, row->doc);
-    if (strcmp(row->name, "page") != 0) continue;
-    lua_pushfstring(L,
-                    "\n  %s:list(fields, options), :each(fields, options)  "
-                    "All of them, page by page.",
-                    row->resource); /* pages.lua */
-    luaL_addvalue(&text);
-  }
-  luaL_pushresult(&text);
-  return 1;
-}
-
-static const char *method_name(const void *rows, int i) {
-  return ((const struct cs_endpoint *)rows)[i].name;
-}
-
 /* Rows are grouped by resource, so the methods of one are neighbours. */
 static const struct cs_endpoint *rows_of(const char *resource, int *count) {
   const struct cs_endpoint *first = NULL;
@@ -384,14 +390,63 @@ static const struct cs_endpoint *rows_of(const char *resource, int *count) {
   return first;
 }
 
-static int resource_index(lua_State *L) {
+static const struct cs_endpoint *row_named(const char *resource, const char *name) {
+  int count;
+  const struct cs_endpoint *rows = rows_of(resource, &count);
+  for (int i = 0; i < count; i++)
+    if (strcmp(rows[i].name, name) == 0) return &rows[i];
+  return NULL;
+}
+
+static void add_method_line(lua_State *L, luaL_Buffer *text, const char *resource,
+                            const char *name) {
+  luaL_addstring(text, "\n  ");
+  luaL_addstring(text, resource);
+  luaL_addstring(text, ":");
+  luaL_addstring(text, name);
+  const struct cs_endpoint *row = row_named(resource, name);
+  if (!row) {
+    (void)lua_getfield(L, 1, name);
+    cs_words_push(L);
+    luaL_addvalue(text);
+    return;
+  }
+  luaL_addstring(text, "(");
+  add_arguments(text, row);
+  luaL_addstring(text, ")  ");
+  luaL_addstring(text, row->doc);
+}
+
+/* One line a method: "users:invite(id, options)  Mails a new invitation …"; the rows in
+   their order, then what the Lua layer has added. */
+static int resource_tostring(lua_State *L) {
   const struct cs_resource *resource = resource_of(L);
   int count;
   const struct cs_endpoint *rows = rows_of(resource->name, &count);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const struct cs_names names = cs_names_of(L, 1);
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  luaL_addstring(&text, "client.");
+  luaL_addstring(&text, resource->name);
+  luaL_addstring(&text, ": ");
+  luaL_addstring(&text, resource->doc);
+  for (int i = 0; i < count; i++) add_method_line(L, &text, resource->name, rows[i].name);
+  for (size_t i = 0; i < names.count; i++) {
+    if (!row_named(resource->name, names.sorted[i]))
+      add_method_line(L, &text, resource->name, names.sorted[i]);
+  }
+  luaL_pushresult(&text);
+  return 1;
+}
+
+static int resource_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   char what[64];
-  (void)snprintf(what, sizeof what, "method of client.%s", resource->name);
-  cs_error_push_unknown(L, what, lua_tostring(L, 2), method_name, rows, count);
+  (void)snprintf(what, sizeof what, "method of client.%s", resource_of(L)->name);
+  const struct cs_names names = cs_names_of(L, 1);
+  cs_error_push_unknown(L, what, lua_tostring(L, 2), cs_names_get, &names,
+                        (int)names.count);
   return cs_error_raise_at(L, 1);
 }
 

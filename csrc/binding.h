@@ -17,7 +17,9 @@
 struct cs_call {
   struct cs_client *client;
   const struct cs_endpoint *row;
-  int operation; /* the row's number: see cs_direct_row */
+  int operation;    /* the row's number: see cs_direct_row */
+  bool as_page;     /* takes limit and offset, and gives a page, whatever the row says */
+  const char *name; /* what messages call it; NULL for the row's own */
   struct cs_request *request;
 };
 
@@ -40,6 +42,14 @@ int cs_binding_finish(lua_State *L, struct cs_call *call, int options);
 /* Pushes the table of one resource's methods, for the client at stack index `client`. */
 void cs_binding_push_resource(lua_State *L, int client,
                               const struct cs_resource *resource);
+
+/* Lua: core.pager(client, resource, i) -> a method of the resource that gives pages of
+   the list that row i of operations() promises whole; it takes what `page` takes. */
+int cs_binding_pager(lua_State *L);
+
+/* Lua: core.check(client, i, name, …): raises, at its caller's caller, what is wrong with
+   the arguments of row i, which messages call `name`. Nothing is sent. */
+int cs_binding_check(lua_State *L);
 
 /* Pushes what a done, held request gives, and gives it back to the engine; returns the
    number of values. `response` is a stack index, or 0. */

@@ -10,8 +10,10 @@
 #include "direct.h"
 #include "endpoints.h"
 #include "error.h"
+#include "names.h"
 #include "transport.h"
 #include "version.h"
+#include "words.h"
 
 static const char type_name[] = "cipherscale.client";
 static const char type_key = 0;     /* its address: what a client's metatable holds */
@@ -53,15 +55,12 @@ static int client_gc(lua_State *L) {
 
 /* ---- Fields ---- */
 
-static const char *resource_name(const void *resources, int i) {
-  return ((const struct cs_resource *)resources)[i].name;
-}
-
 /* (members, name): the members' own __index, for what is not there. */
 static int unknown_member(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  cs_error_push_unknown(L, "resource or method", lua_tostring(L, 2), resource_name,
-                        cs_resources, cs_resource_count);
+  const struct cs_names names = cs_names_of(L, 1);
+  cs_error_push_unknown(L, "resource or method", lua_tostring(L, 2), cs_names_get, &names,
+                        (int)names.count);
   return cs_error_raise_at(L, 1);
 }
 
@@ -69,31 +68,13 @@ static int client_newindex(lua_State *L) {
   return luaL_error(L, "a client's fields cannot be set");
 }
 
-/* Pushes the string key that follows `name` among the members; false, and nothing, behind
-   the last. */
-static bool push_next_name(lua_State *L, int members, const char *name) {
-  lua_pushnil(L); /* the best so far */
-  lua_pushnil(L);
-  while (lua_next(L, members)) {
-    lua_pop(L, 1);
-    if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), name) <= 0)
-      continue;
-    if (lua_isnil(L, -2) || strcmp(lua_tostring(L, -1), lua_tostring(L, -2)) < 0) {
-      lua_pushvalue(L, -1);
-      lua_replace(L, -3);
-    }
-  }
-  if (!lua_isnil(L, -1)) return true;
-  lua_pop(L, 1);
-  return false;
-}
-
-/* Appends "client:run(…)", "client.protect", or the first line of what the member says of
-   itself. */
+/* Appends "client:run(fn)  Runs …", "client.protect", or the first line of what the
+   member says of itself. */
 static void add_member(lua_State *L, luaL_Buffer *text, int members, const char *name) {
   int type = lua_getfield(L, members, name), member = lua_gettop(L);
   if (type == LUA_TFUNCTION) {
-    lua_pushfstring(L, "\n  client:%s(…)", name);
+    cs_words_push(L);
+    lua_pushfstring(L, "\n  client:%s%s", name, lua_tostring(L, -1));
   } else if (luaL_getmetafield(L, -1, "__tostring") == LUA_TNIL) {
     lua_pushfstring(L, "\n  client.%s", name);
   } else {
@@ -114,16 +95,14 @@ static int client_tostring(lua_State *L) {
   bool closed = !client->engine || !cs_engine_usable(client->engine);
   lua_settop(L, 1);
   cs_client_push_members(L, 1);
-  lua_pushliteral(L, ""); /* slot 3: the last name, which must outlive its use */
+  struct cs_names names = {.count = 0};
+  if (lua_istable(L, 2)) names = cs_names_of(L, 2);
   luaL_Buffer text;
   luaL_buffinit(L, &text);
   luaL_addstring(&text, "cipherscale client for ");
   luaL_addstring(&text, client->base ? client->base : "nothing");
   if (closed) luaL_addstring(&text, " (closed)");
-  while (lua_istable(L, 2) && push_next_name(L, 2, lua_tostring(L, 3))) {
-    lua_replace(L, 3);
-    add_member(L, &text, 2, lua_tostring(L, 3));
-  }
+  for (size_t i = 0; i < names.count; i++) add_member(L, &text, 2, names.sorted[i]);
   luaL_pushresult(&text);
   return 1;
 }
@@ -185,8 +164,11 @@ static void push_members(lua_State *L, int values) {
     lua_setfield(L, members, cs_resources[i].name);
   }
   lua_pushcfunction(L, client_close);
+  cs_words_set(L, "()  Ends what is under way, and lets the connections go.");
   lua_setfield(L, members, "close");
   cs_direct_push_method(L, 1);
+  cs_words_set(L, "(request, options)  Any call that has no method yet: "
+                  "{ method =, path =, query =, body =, repeat_class = }.");
   lua_setfield(L, members, "request");
   lua_getfield(L, values, "base_url");
   lua_setfield(L, members, "base_url");

@@ -15,6 +15,7 @@
 #include "transport.h"
 #include "url.h"
 #include "version.h"
+#include "words.h"
 
 static void set_string(lua_State *L, const char *name, const char *value) {
   lua_pushstring(L, value);
@@ -76,6 +77,7 @@ static void push_operation(lua_State *L, const struct cs_endpoint *row) {
   set_string(L, "repeat_class", repeats[row->repeat]);
   set_string(L, "result", results[row->result]);
   set_string(L, "doc", row->doc);
+  set_string(L, "known_by", cs_resource_named(row->resource)->known_by);
   if (row->settled) {
     lua_pushinteger(L, row->settled);
     lua_setfield(L, -2, "settled");
@@ -103,20 +105,20 @@ static int core_operations(lua_State *L) {
 int luaopen_cipherscale_core(lua_State *L);
 
 int luaopen_cipherscale_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"new", cs_client_new},
-                                       {"operations", core_operations},
-                                       {"error", cs_error_new},
-                                       {"pace", cs_client_pace},
-                                       {"set_pace", cs_client_set_pace},
-                                       {"quote", cs_json_quote},
-                                       {"decode", cs_json_decode_string},
-                                       {"seen", cs_seen_lua_new},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+    {"new", cs_client_new},      {"operations", core_operations},
+    {"error", cs_error_new},     {"pager", cs_binding_pager},
+    {"check", cs_binding_check}, {"tell", cs_words_tell},
+    {"pace", cs_client_pace},    {"set_pace", cs_client_set_pace},
+    {"quote", cs_json_quote},    {"decode", cs_json_decode_string},
+    {"seen", cs_seen_lua_new},   {NULL, NULL},
+  };
   luaL_checkversion(L);
   if (cs_transport_global_init() != CS_OK)
     return luaL_error(L, "libcurl cannot be initialised");
   cs_json_open(L);
   cs_error_open(L);
+  cs_words_open(L);
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);
   cs_schedule_open(L);

@@ -3,16 +3,16 @@
 #include "endpoints.h"
 
 const struct cs_resource cs_resources[] = {
-  {"users", "user", "Accounts, their roles and groups."},
-  {"roles", "role", "Roles and who holds them."},
-  {"groups", "group", "Groups, their roles and members."},
-  {"devices", "device", "Registered devices of users."},
-  {"gateways", "gateway", "Network gateways."},
-  {"resources", "resource", "What can be reached, and through which gateways."},
-  {"addresses", "address", "Network addresses of resources."},
-  {"protocols", "protocol", "Definitions of transport protocols and ports."},
-  {"admission_rules", "admission rule", "Conditions that policies refer to."},
-  {"policies", "policy", "Who may reach what."},
+  {"users", "user", "Accounts, their roles and groups.", "email"},
+  {"roles", "role", "Roles and who holds them.", NULL},
+  {"groups", "group", "Groups, their roles and members.", NULL},
+  {"devices", "device", "Registered devices of users.", NULL},
+  {"gateways", "gateway", "Network gateways.", NULL},
+  {"resources", "resource", "What can be reached, and through which gateways.", NULL},
+  {"addresses", "address", "Network addresses of resources.", NULL},
+  {"protocols", "protocol", "Definitions of transport protocols and ports.", NULL},
+  {"admission_rules", "admission rule", "Conditions that policies refer to.", NULL},
+  {"policies", "policy", "Who may reach what.", NULL},
 };
 
 const int cs_resource_count = sizeof cs_resources / sizeof *cs_resources;

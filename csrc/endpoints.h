@@ -7,6 +7,8 @@
 #ifndef CS_ENDPOINTS_H
 #define CS_ENDPOINTS_H
 
+#include <string.h>
+
 #include "fields.h"
 #include "request.h"
 
@@ -38,6 +40,8 @@ struct cs_resource {
   const char *name; /* as in client.<name> */
   const char *noun; /* one of them, for messages: "user" */
   const char *doc;
+  const char
+    *known_by; /* the field by which people know one, which `find` takes, or NULL */
 };
 
 extern const struct cs_endpoint cs_endpoints[];
@@ -45,6 +49,14 @@ extern const int cs_endpoint_count;
 
 extern const struct cs_resource cs_resources[];
 extern const int cs_resource_count;
+
+/* The resource of that name; NULL for none. */
+static inline const struct cs_resource *cs_resource_named(const char *name) {
+  for (int i = 0; name && i < cs_resource_count; i++) {
+    if (strcmp(cs_resources[i].name, name) == 0) return &cs_resources[i];
+  }
+  return NULL;
+}
 
 #pragma GCC visibility pop
 

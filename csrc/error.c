@@ -7,6 +7,7 @@
 
 #include "answer.h"
 #include "json.h"
+#include "url.h"
 
 static const char type_name[] = "cipherscale.error";
 
@@ -292,6 +293,42 @@ void cs_error_push_kind(lua_State *L, enum cs_kind kind, const struct cs_endpoin
   push_record(L, kind, row, message);
 }
 
+/* Whose id a parameter of the row's path is: "id" is the resource's own, "userId" a
+   user's. NULL for none that is known. */
+static const struct cs_resource *owner_of(const struct cs_endpoint *row,
+                                          const struct cs_url_param *param) {
+  if (param->length == 2) return cs_resource_named(row->resource);
+  for (int i = 0; i < cs_resource_count; i++) {
+    size_t n = strlen(cs_resources[i].noun);
+    if (param->length == n + 2 && memcmp(param->name, cs_resources[i].noun, n) == 0)
+      return &cs_resources[i];
+  }
+  return NULL;
+}
+
+/* An e-mail where the id of one who is known by it is expected is a common slip. */
+static void hint_at_ids(lua_State *L, const struct cs_endpoint *row, const char *path,
+                        int record) {
+  const char *template = row->path, *cursor = template;
+  struct cs_url_param param;
+  while (cs_url_next_param(&cursor, &param)) {
+    const struct cs_resource *owner = owner_of(row, &param);
+    for (; template <param.name - 1; template ++) {
+      if (*template == '/') path = strchr(path, '/');
+      if (!path) return; /* blanked, with the key in it */
+      if (*template == '/') path++;
+    }
+    const char *at = strstr(path, "%40");
+    if (!owner || !owner->known_by || !at || at > path + strcspn(path, "/?")) continue;
+    lua_pushfstring(L,
+                    "an id is expected, and this looks like the %s: %s:find(%s) gives "
+                    "the %s",
+                    owner->known_by, owner->name, owner->known_by, owner->noun);
+    lua_setfield(L, record, "hint");
+    return;
+  }
+}
+
 void cs_error_push(lua_State *L, const struct cs_request *request,
                    const struct cs_endpoint *row, size_t base_length) {
   enum cs_kind kind = request->failure.kind;
@@ -319,12 +356,8 @@ void cs_error_push(lua_State *L, const struct cs_request *request,
   }
   if (kind != CS_HTTP) return;
   describe_http(L, request, record);
-  const char *path = cs_buffer_text(&request->url) + base_length;
-  if (request->status == 404 && (strstr(path, "%40") || strchr(path, '@'))) {
-    lua_pushliteral(L, "an id is expected, not an e-mail: "
-                       "users:find(email) gives the user");
-    lua_setfield(L, record, "hint");
-  }
+  if (request->status == 404 && row)
+    hint_at_ids(L, row, cs_buffer_text(&request->url) + base_length, record);
 }
 
 int cs_error_new(lua_State *L) {

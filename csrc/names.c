@@ -9,8 +9,9 @@ static int compare(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-struct cs_names cs_names_push(lua_State *L, const struct cs_place *place,
-                              const char *what, int table) {
+/* Without a `place`, keys of other types are passed over. */
+static struct cs_names push(lua_State *L, const struct cs_place *place, const char *what,
+                            int table) {
   lua_Integer count = 0;
   luaL_checkstack(L, 8, "too many nested tables");
   lua_newtable(L);
@@ -18,7 +19,8 @@ struct cs_names cs_names_push(lua_State *L, const struct cs_place *place,
   lua_pushnil(L);
   while (lua_next(L, table)) {
     lua_pop(L, 1);
-    (void)cs_check_name(L, place, what, lua_gettop(L));
+    if (place) (void)cs_check_name(L, place, what, lua_gettop(L));
+    if (lua_type(L, -1) != LUA_TSTRING) continue;
     lua_pushvalue(L, -1);
     lua_rawseti(L, kept, ++count);
   }
@@ -30,4 +32,17 @@ struct cs_names cs_names_push(lua_State *L, const struct cs_place *place,
   }
   qsort(names, (size_t)count, sizeof *names, compare);
   return (struct cs_names){.sorted = names, .count = (size_t)count};
+}
+
+struct cs_names cs_names_push(lua_State *L, const struct cs_place *place,
+                              const char *what, int table) {
+  return push(L, place, what, table);
+}
+
+struct cs_names cs_names_of(lua_State *L, int table) {
+  return push(L, NULL, NULL, table);
+}
+
+const char *cs_names_get(const void *names, int i) {
+  return ((const struct cs_names *)names)->sorted[i];
 }

@@ -20,6 +20,12 @@ struct cs_names {
 struct cs_names cs_names_push(lua_State *L, const struct cs_place *place,
                               const char *what, int table);
 
+/* The same of all keys that are strings. */
+struct cs_names cs_names_of(lua_State *L, int table);
+
+/* The i-th of a struct cs_names: see cs_error_push_unknown. */
+const char *cs_names_get(const void *names, int i);
+
 #pragma GCC visibility pop
 
 #endif

@@ -67,6 +67,7 @@ struct cs_request {
   struct cs_buffer url;
   struct cs_buffer body;
   bool has_body;
+  bool as_page; /* a page is asked for where the row promises the whole list */
   double timeout, total_timeout, max_retry_wait;
   int max_retries;
 

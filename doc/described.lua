@@ -52,6 +52,7 @@ M.error = class("Error", "A failed operation: `nil, err`. `tostring(err)` is a s
   { "body?", "string", "The first 4 KiB of the answer." },
   { "ambiguous?", "boolean", "True when the service may have done the work." },
   { "hint?", "string", "What may help." },
+  { "partial?", "boolean", "True when one page of several came where everything is promised." },
   { "unresolved?", "table[]", "Of a bulk job: everything that is not known." },
 })
 
@@ -257,14 +258,11 @@ M.csv = class("CsvReader", "Gives a row, keyed by column, and its line number at
   { "columns", "string[]", "" }, { "separator", "string", "" },
 }, { method("close", {}, {}, "Ends reading early.") })
 
--- The methods of pages.lua, by name: parameters besides `fields` and `options`, result, sentence.
--- `%s` is the item.
+-- What the methods of pages.lua give, by name; `%s` is the item.
 M.whole_lists = {
-  list = { gives = "%s[]", doc = "Everything, in one table; read twice where it moved meanwhile." },
-  each = { gives = "fun(): %s?", raises = true,
-           doc = "Iterates over everything, a page at a time; raises the error of a page." },
-  find = { gives = "%s", key = "email",
-           doc = "The one whose e-mail this is, whatever the case." },
+  list = { gives = "%s[]", result = "LIST" },
+  each = { gives = "fun(): %s?", result = "EACH", raises = true },
+  find = { gives = "%s", result = "VALUE" },
 }
 
 return M

@@ -6,6 +6,7 @@ local cipherscale = require "cipherscale"
 local contract = require "spec.support.contract"
 local described = require "doc.described"
 local notes = require "doc.notes"
+local pages = require "cipherscale.pages"
 
 local M = {}
 
@@ -375,24 +376,25 @@ local function whole_list_of(model, row, name)
     or error(("doc/described.lua does not know %s:%s"):format(row.resource, name))
   local base = model.by_name[row.resource .. "." .. row.name]
   local method = {
-    row = row, resource = row.resource, name = name, doc = known.doc, item = base.item,
-    result = name == "each" and "EACH" or name == "find" and "VALUE" or "LIST",
+    row = row, resource = row.resource, name = name, item = base.item,
+    doc = pages.words[name]:format(row.known_by), result = known.result,
     parameters = {}, gives = known.gives:format("cipherscale." .. base.item),
     raises = known.raises, http = row.method .. " " .. row.path, often = true,
-    repeats = base.repeats, confidence = base.confidence, note = not known.key and base.note or nil,
+    repeats = base.repeats, confidence = base.confidence,
+    note = name ~= "find" and base.note or nil,
   }
-  if known.key then
-    method.parameters[1] = { known.key, "string", "Of the one to find." }
-  else
+  local finds = name == "find"
+  if finds then
+    method.parameters[1] = { row.known_by, "string", "Of the one to find." }
+  elseif row.result == "PAGE" then
     method.parameters[1] = {
       "fields?", list_fields(model, row), "As those of `page`, without `offset`; `limit` is the "
         .. "size of a page.",
     }
-    if row.name ~= "page" then table.remove(method.parameters) end
   end
   method.parameters[#method.parameters + 1] =
     { "options?", "cipherscale.CallOptions", "Of each call." }
-  local arguments = known.key and { '"ann@example.com"' } or {}
+  local arguments = finds and { ('"%s"'):format(WORDS[row.known_by]) } or {}
   method.example = example_text(method, call_text(row, name, arguments),
     model.seen_class(base.item))
   return method
@@ -429,7 +431,8 @@ function M.build()
   for _, resource in ipairs(model.resources) do
     local base
     for _, method in ipairs(resource.methods) do
-      if method.name == "page" or method.name == "list" then base = base or method.row end
+      local all = method.result == "PAGE" or method.result == "LIST" and method.name == "list"
+      if all then base = base or method.row end
     end
     local more = {}
     for name in pairs(client[resource.name]) do

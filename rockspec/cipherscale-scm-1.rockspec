@@ -84,6 +84,7 @@ build = {
         "csrc/query.c",
         "csrc/writer.c",
         "csrc/names.c",
+        "csrc/words.c",
         "csrc/check.c",
         "csrc/json.c",
         "csrc/error.c",

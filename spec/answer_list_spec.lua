@@ -59,6 +59,10 @@ describe("a list", function()
   end)
 
   it("is never one page of several", function()
+    local function list(body) -- luacheck: ignore 431
+      serve(body)
+      return client.roles:users "r1" -- what `list` does then: pages_spec
+    end
     for _, rest in ipairs { '"total":2', '"total":2.0', '"total":1000000', '"hasNext":true',
                             '"total":1,"hasNext":true', '"hasPrevious":true', '"page":1',
                             '"page":1,"limit":1,"hasNext":false' } do

@@ -117,6 +117,10 @@ local CASES = {
     { id = "3", email = null }, { id = "4", email = "" } }, total = 4, limit = 10 } }, "1 2 3 4" },
 }
 
+-- What differs where everything is promised at once.
+local PLAIN = { ["an object for a page"] = "i1",
+                ["a total that is too small"] = { "i1 i2", "shifted", "decode" } }
+
 local function fits(expected, got)
   if expected == nil then return not got:find "^raised" end
   if type(expected) == "string" then return got == expected end
@@ -125,6 +129,20 @@ local function fits(expected, got)
   end
   return false
 end
+
+describe("client.policies, which promises its list at once", function()
+  for _, case in ipairs(CASES) do
+    it("and sends " .. case[1] .. ", is whole or refused", function()
+      for _, walk in ipairs { listed, walked } do
+        -- The first shows that there are pages; then they are asked for from the beginning.
+        serve({ case[2][1], table.unpack(case[2]) }, case.last)
+        local got = walk "policies"
+        assert.is_true(fits(PLAIN[case[1]] or case[3], got), got)
+        assert.is_true(server:count() < PATIENCE, "it does not end")
+      end
+    end)
+  end
+end)
 
 for _, resource in ipairs(paged) do
   describe(("client.%s, whose pages are"):format(resource), function()

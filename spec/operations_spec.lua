@@ -64,6 +64,7 @@ describe("cipherscale.operations()", function()
         assert.is_truthy(operation[optional] == nil or operation[optional] > 0)
         names[optional] = nil
       end
+      names.known_by = nil
       assert.same(set_of { "body", "doc", "method", "name", "path", "query", "repeat_class",
                            "resource", "result" }, names)
       for _, name in ipairs { "doc", "method", "name", "path", "resource" } do
@@ -100,10 +101,8 @@ describe("cipherscale.operations()", function()
       known[operation.resource][operation.name] = true
     end
     for _, names in pairs(known) do
-      if names.page then -- pages.lua makes whole lists of them
-        assert.is_nil(names.list or names.each or names.find)
-        names.list, names.each = true, true
-      end
+      assert.is_nil(names.page and names.list or names.each or names.find)
+      names.list, names.each = true, true -- of pages.lua
     end
     known.users.find = true
     local client = cipherscale.new { api_key = "none", base_url = "http://127.0.0.1:9" }
@@ -147,11 +146,11 @@ describe("cipherscale.operations()", function()
       api_key = "none", base_url = "http://127.0.0.1:9", protect = { "u1" },
     }
     local text = tostring(client)
-    for _, line in ipairs { "client.base_url", "client.protect", "client:request(…)" } do
+    for _, line in ipairs { "client.base_url", "client.protect", "client:request(" } do
       assert.truthy(text:find("\n  " .. line, 1, true), line)
     end
     assert.is_nil(text:find("table: 0x", 1, true))
-    assert.truthy(tostring(client.groups):find("\n  groups:list(fields, options), :each(", 1, true))
+    assert.truthy(tostring(client.groups):find("\n  groups:list(fields, options)  ", 1, true))
     client:close()
   end)
 

@@ -321,7 +321,7 @@ end)
 
 describe("a client that has client:request", function()
   it("says so", function()
-    contains("\n  client:request(…)", tostring(client))
+    contains("\n  client:request(request, options)  ", tostring(client))
     assert.is_function(client.request)
   end)
 

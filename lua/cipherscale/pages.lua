@@ -1,8 +1,12 @@
 -- SPDX-License-Identifier: MIT
 --
--- Whole lists out of pages: every resource that has a `page` gets `list` (everything, as an array)
--- and `each` (a lazy iterator). Both take the fields of `page` but `offset`; `limit` is the size of
--- a page. An item that comes twice, because the list moved while it was read, is given once.
+-- Whole lists: every resource with a list has `list` (everything, as an array) and `each` (a lazy
+-- iterator), and one whose items people know by a field has `find`. Where the row gives pages,
+-- both take the fields of it but `offset`; `limit` is the size of a page. Where it promises
+-- everything at once and the service sends one page of several, the rest is asked for likewise.
+--
+-- A list that moves while it is read is noticed by its figures. What they cannot show: as many
+-- going as coming between two pages; and, where the service gives no total, anything.
 
 local core = require "cipherscale.core"
 
@@ -11,20 +15,15 @@ local M = {}
 -- The largest page that the documentation speaks of; what comes back tells the real size.
 local PAGE_SIZE = 100
 
--- Resources of which one item can be found by a field that people know: client.users:find(email).
-local FOUND_BY = { users = "email" }
+--- What the methods say of themselves; `%s` is the field that `find` takes.
+M.words = {
+  list = "Everything, in one list; read once more where it moved meanwhile.",
+  each = "Iterates over everything, a page at a time; raises the error of a page.",
+  find = "The one with this %s, whatever the case of ASCII letters.",
+}
 
-local function check_fields(call, fields)
-  if fields ~= nil and type(fields) ~= "table" then
-    error(("%s: table of fields expected, got %s"):format(call, type(fields)), 3)
-  end
-  if fields and fields.offset ~= nil then
-    error(call .. ": a whole list has no offset (use page)", 3)
-  end
-end
-
-local function shifted(call, message)
-  return core.error { kind = "shifted", operation = call, message = message }
+local function shifted(message)
+  return core.error { kind = "shifted", message = message }
 end
 
 -- What the service says of itself, should it be a whole number that can be (also in a string).
@@ -33,8 +32,11 @@ local function figure(value, least)
   if number and number >= least and number <= 1e12 and number % 1 == 0 then return number end
 end
 
+local FLAGS = { ["true"] = true, ["false"] = false, ["1"] = true, ["0"] = false }
+
 local function flag(value)
-  if value == "true" or value == "false" then return value == "true" end
+  local known = FLAGS[tostring(value)]
+  if known ~= nil then return known end
   return value
 end
 
@@ -66,137 +68,233 @@ local function fresh_of(page, before, seen)
   return fresh
 end
 
--- Gives one item after another; nil at the end; nil and an error when a page fails or when what
--- came is not as many as the service announced.
-local function walk(resource, call, fields, options)
-  local asked = { limit = PAGE_SIZE }
+-- Whether a page may have been refused for our `limit`, and not for what the caller asked.
+local function is_about_limit(err, fields)
+  if err.status ~= 400 and err.status ~= 422 then return false end
+  return not fields or next(fields) == nil
+    or ((err.message or "") .. (err.body or "")):lower():find("limit", 1, true) ~= nil
+end
+
+-- ---- a walk over the pages ----------------------------------------------------------------------
+
+local Walk = {}
+Walk.__index = Walk
+
+local function new_walk(source, fields, options)
+  -- A copy; what a metatable gives beside it is found, too.
+  local asked = setmetatable({}, { __index = fields })
   for name, value in pairs(fields or {}) do asked[name] = value end
-  local seen, given, offset, ended = core.seen(), 0, 0, false
-  local total, more, before
-  local fresh, n = {}, 0
-  local function next_page()
-    asked.offset = offset
-    local page, err = resource:page(asked, options)
-    -- A limit over the service's own may be refused instead of cut.
-    if not page and err.status == 400 and offset == 0 and not (fields and fields.limit) then
-      asked.limit = nil
-      page, err = resource:page(asked, options)
-    end
-    if not page then return nil, err end
-    fresh, n = fresh_of(page.data, before, seen), 0
-    given, before = given + #fresh, page.data
-    total, more = figure(page.total, 0) or total, flag(page.hasNext)
-    -- How far the next page is: what the service says of its own limit, or else what came.
-    offset = offset + (figure(page.limit, 1) or #page.data)
-    -- A service that does not know `offset` would give the same page for ever.
-    ended = #fresh == 0 or more == false or total and offset >= total
-    return true
+  local own_limit = asked.limit ~= nil
+  if not own_limit then asked.limit = PAGE_SIZE end
+  return setmetatable({
+    source = source, fields = fields, options = options, asked = asked, own_limit = own_limit,
+    whole = source.whole, seen = core.seen(), given = 0, offset = 0, fresh = {}, n = 0,
+  }, Walk)
+end
+
+-- A list that is promised whole: it comes at once, or in pages after all; nil and an error.
+function Walk:read_whole()
+  local resource, list, err = self.source.resource
+  if self.fields ~= nil then
+    list, err = self.whole(resource, self.fields, self.options)
+  else
+    list, err = self.whole(resource, self.options)
   end
-  return function()
-    while true do
-      n = n + 1
-      if fresh[n] ~= nil then
-        return fresh[n]
-      elseif not ended then
-        local ok, err = next_page()
-        if not ok then return nil, err end
-      elseif total and given ~= total then
-        return nil, shifted(call, ("the list changed while it was read: %d different items came, "
-          .. "%d were announced"):format(given, total))
-      elseif not total and more == true then
-        return nil, shifted(call, "the service says that there is more, and gives nothing new")
-      else
-        return nil
-      end
-    end
+  self.whole = nil
+  if not list then return err.partial == true, err end
+  self.fresh, self.n, self.ended = list, 0, true
+  return true
+end
+
+function Walk:ask()
+  local source, asked = self.source, self.asked
+  asked.offset = self.offset
+  local page, err = source.page(source.resource, asked, self.options)
+  -- A limit over the service's own may be refused instead of cut.
+  if not page and self.offset == 0 and not self.own_limit and is_about_limit(err, self.fields) then
+    asked.limit = nil
+    page, err = source.page(source.resource, asked, self.options)
+  end
+  return page, err
+end
+
+function Walk:read_page()
+  local page, err = self:ask()
+  if not page then return nil, err end
+  local data, total = page.data, figure(page.total, 0)
+  self.fresh, self.n = fresh_of(data, self.before, self.seen), 0
+  self.given, self.before = self.given + #self.fresh, data
+  if total and self.total and total < self.total then
+    return nil, shifted(("the list changed while it was read: %d were announced, and then %d")
+      :format(self.total, total))
+  end
+  self.total, self.more = total or self.total, flag(page.hasNext)
+  -- How far the next page is: what the service says of its own limit, but not beyond what came.
+  self.offset = self.offset + math.min(figure(page.limit, 1) or #data, #data)
+  -- A service that does not know `offset` would give the same page for ever.
+  self.ended = #self.fresh == 0 or self.more == false
+    or self.more ~= true and self.total and self.offset >= self.total
+  return true
+end
+
+-- Why what came is not everything, or nil.
+function Walk:problem()
+  if self.more == true then
+    return shifted "the service says that there is more, and gives nothing new"
+  elseif self.total and self.given ~= self.total then
+    return shifted(("the list changed while it was read: %d different items came, "
+      .. "%d were announced"):format(self.given, self.total))
   end
 end
 
-local function collect(next_item)
+-- One item after another; nil at the end; nil and an error when a page fails or when what came is
+-- not as much as the service announced.
+function Walk:next()
+  while true do
+    self.n = self.n + 1
+    local item = self.fresh[self.n]
+    if item ~= nil then
+      return item
+    elseif self.ended then
+      return nil, self:problem()
+    end
+    local ok, err
+    if self.whole then ok, err = self:read_whole() else ok, err = self:read_page() end
+    if not ok then return nil, err end
+  end
+end
+
+-- ---- the methods --------------------------------------------------------------------------------
+
+-- Reads everything once by `read(walk)` -> value, err; and once more if it moved meanwhile.
+local function twice(source, call, read, fields, options)
+  local value, err
+  for _ = 1, 2 do
+    value, err = read(new_walk(source, fields, options))
+    if not err or err.kind ~= "shifted" then break end
+  end
+  if err then err.operation = call end
+  return value, err
+end
+
+local function collect(walk)
   local all = {}
   while true do
-    local item, err = next_item()
+    local item, err = walk:next()
     if err then return nil, err end
     if item == nil then return all end
     all[#all + 1] = item
   end
 end
 
-local function add_list(resource, name)
-  local call = name .. ".list"
-  --- Everything, in one table. When the list moved while it was read, it is read once more.
-  function resource.list(self, fields, options)
-    if self ~= resource then error("call it with a colon: " .. name .. ":list()", 2) end
-    check_fields(call, fields)
-    local all, err = collect(walk(resource, call, fields, options))
-    if err and err.kind == "shifted" then
-      all, err = collect(walk(resource, call, fields, options))
-    end
-    return all, err
+-- The fields and the options of a call; a list that is promised whole has no fields, but where the
+-- client does not check.
+local function arguments_of(source, first, second)
+  if source.whole and second == nil then return nil, first end
+  return first, second
+end
+
+local function check(source, self, method, ...)
+  local name = source.name .. ":" .. method
+  if self ~= source.resource then
+    error(("call it with a colon: client.%s(…)"):format(name), 3)
+  end
+  local fields = arguments_of(source, ...)
+  if type(fields) == "table" and fields.offset ~= nil then
+    error(("%s.%s: a whole list has no offset (use page)"):format(source.name, method), 3)
   end
 end
 
-local function add_each(resource, name)
-  local call = name .. ".each"
-  --- Iterates over everything, a page at a time. Raises the error of a page that fails, and one of
-  --- kind `shifted` when the list moved while it was read.
-  function resource.each(self, fields, options)
-    if self ~= resource then error("call it with a colon: " .. name .. ":each()", 2) end
-    check_fields(call, fields)
-    local next_item = walk(resource, call, fields, options)
+local function add_list(source)
+  local call = source.name .. ".list"
+  return function(self, ...)
+    check(source, self, "list", ...)
+    core.check(source.client, source.row, call, ...)
+    return twice(source, call, collect, arguments_of(source, ...))
+  end
+end
+
+local function add_each(source)
+  local call = source.name .. ".each"
+  return function(self, ...)
+    check(source, self, "each", ...)
+    core.check(source.client, source.row, call, ...)
+    local walk = new_walk(source, arguments_of(source, ...))
     return function()
-      local item, err = next_item()
-      if err then error(err, 0) end
+      local item, err = walk:next()
+      if err then
+        err.operation = call
+        error(err, 0)
+      end
       return item
     end
   end
 end
 
-local function add_find(resource, name, field)
-  local call = name .. ".find"
-  --- The one item whose field (a user's e-mail, say) is `value`, whatever the case.
-  function resource.find(self, value, options)
-    if self ~= resource then error("call it with a colon: " .. name .. ":find(" .. field .. ")",
-      2) end
+local function unresolved(message, ...)
+  return core.error { kind = "unresolved", message = message:format(...) }
+end
+
+-- The one whose field is `value`; nil and an error where there is none, or more than one. Where the
+-- list has moved, the one that was found comes behind the error.
+local function search(walk, name, field, value)
+  local wanted, found = value:lower(), nil
+  while true do
+    local item, err = walk:next()
+    if err then return nil, err, found end
+    if item == nil then break end
+    local is = type(item) == "table" and item[field]
+    if type(is) == "string" and is:lower() == wanted then
+      if found then
+        return nil, unresolved("several have the %s '%s': %s, %s", field, value,
+          tostring(found.id), tostring(item.id))
+      end
+      found = item
+    end
+  end
+  if found then return found end
+  return nil, unresolved("none of the %s has the %s '%s'", name, field, value)
+end
+
+local function add_find(source, field)
+  local call = source.name .. ".find"
+  return function(self, value, ...)
+    check(source, self, "find")
     if type(value) ~= "string" or value == "" then
       error(("bad argument #1 to 'find' (%s: non-empty string expected, got %s)")
         :format(field, value == "" and "an empty string" or type(value)), 2)
     end
-    local wanted, found = value:lower(), nil
-    local next_item = walk(resource, call, nil, options)
-    while true do
-      local item, err = next_item()
-      if err then return nil, err end
-      if item == nil then break end
-      local is = type(item) == "table" and item[field]
-      if type(is) == "string" and is:lower() == wanted then
-        if found then
-          return nil, core.error {
-            kind = "unresolved", operation = call,
-            message = ("several have the %s '%s': %s, %s"):format(field, value,
-              tostring(found.id), tostring(item.id)),
-          }
-        end
-        found = item
-      end
-    end
-    if found then return found end
-    return nil, core.error {
-      kind = "unresolved", operation = call,
-      message = ("none of the %s has the %s '%s'"):format(name, field, value),
-    }
+    core.check(source.client, source.row, call, nil, ...)
+    local before
+    return twice(source, call, function(walk)
+      local one, err, found = search(walk, source.name, field, value)
+      -- Others may be missing; the one is there all the same, and alone in both readings.
+      if before and found and before.id == found.id then return found end
+      before = found
+      return one, err
+    end, nil, (...))
   end
 end
 
 --- Gives the resources of a client their methods over whole lists.
 --- @param client userdata
 function M.attach(client)
-  for _, row in ipairs(core.operations()) do
-    if row.name == "page" then
+  for i, row in ipairs(core.operations()) do
+    local paged, plain = row.result == "PAGE", row.result == "LIST" and row.name == "list"
+    if paged or plain then
       local resource = client[row.resource]
-      add_list(resource, row.resource)
-      add_each(resource, row.resource)
-      if FOUND_BY[row.resource] then add_find(resource, row.resource, FOUND_BY[row.resource]) end
+      local source = {
+        client = client, resource = resource, name = row.resource, row = i,
+        page = paged and resource[row.name] or core.pager(client, resource, i),
+        whole = plain and resource[row.name] or nil,
+      }
+      local arguments = paged and "(fields, options)  " or "(options)  "
+      resource.list = core.tell(add_list(source), arguments .. M.words.list)
+      resource.each = core.tell(add_each(source), arguments .. M.words.each)
+      if paged and row.known_by then
+        resource.find = core.tell(add_find(source, row.known_by),
+          ("(%s, options)  "):format(row.known_by) .. M.words.find:format(row.known_by))
+      end
     end
   end
 end

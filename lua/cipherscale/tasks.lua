@@ -188,6 +188,7 @@ function M.attach(client, members)
     local main = loop:run(group, fn, tasks)
     return unpack(main.results, 1, main.results.n)
   end
+  core.tell(members.run, "(fn)  Runs fn(tasks), which can make many calls at once.")
 end
 
 return M

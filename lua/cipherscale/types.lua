@@ -63,6 +63,7 @@
 ---@field body? string The first 4 KiB of the answer.
 ---@field ambiguous? boolean True when the service may have done the work.
 ---@field hint? string What may help.
+---@field partial? boolean True when one page of several came where everything is promised.
 ---@field unresolved? table[] Of a bulk job: everything that is not known.
 
 --- One attempt, as `on_event` gets it. The key is in none.
@@ -534,7 +535,7 @@ local Users = {}
 ---@return fun(): cipherscale.User? iterator
 function Users:each(fields, options) end
 
---- The one whose e-mail this is, whatever the case.
+--- The one with this email, whatever the case of ASCII letters.
 --- GET /tenants/users; read in the public documentation.
 ---@param email string Of the one to find.
 ---@param options? cipherscale.CallOptions Of each call.
@@ -542,7 +543,7 @@ function Users:each(fields, options) end
 ---@return cipherscale.Error? err
 function Users:find(email, options) end
 
---- Everything, in one table; read twice where it moved meanwhile.
+--- Everything, in one list; read once more where it moved meanwhile.
 --- GET /tenants/users; read in the public documentation.
 ---@param fields? cipherscale.UsersListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
@@ -655,6 +656,12 @@ function Users:remove_from_group(user_id, group_id, options) end
 ---@class cipherscale.Roles
 local Roles = {}
 
+--- Iterates over everything, a page at a time; raises the error of a page.
+--- GET /tenants/roles; read in the public documentation.
+---@param options? cipherscale.CallOptions Of each call.
+---@return fun(): cipherscale.Role? iterator
+function Roles:each(options) end
+
 --- The built-in and custom roles of the tenant.
 --- GET /tenants/roles; read in the public documentation.
 ---@param options? cipherscale.CallOptions Of this call.
@@ -699,7 +706,7 @@ local Groups = {}
 ---@return fun(): cipherscale.Group? iterator
 function Groups:each(fields, options) end
 
---- Everything, in one table; read twice where it moved meanwhile.
+--- Everything, in one list; read once more where it moved meanwhile.
 --- GET /tenants/groups; read in the public documentation.
 ---@param fields? cipherscale.GroupsListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
@@ -759,7 +766,7 @@ local Devices = {}
 ---@return fun(): cipherscale.Device? iterator
 function Devices:each(fields, options) end
 
---- Everything, in one table; read twice where it moved meanwhile.
+--- Everything, in one list; read once more where it moved meanwhile.
 --- GET /tenants/devices; read in the public documentation.
 ---@param fields? cipherscale.DevicesListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
@@ -802,6 +809,12 @@ function Devices:deactivate(device_id, options) end
 --- Network gateways.
 ---@class cipherscale.Gateways
 local Gateways = {}
+
+--- Iterates over everything, a page at a time; raises the error of a page.
+--- GET /tenants/gateways; its existence is read in the public documentation, the rest follows from its siblings.
+---@param options? cipherscale.CallOptions Of each call.
+---@return fun(): cipherscale.Gateway? iterator
+function Gateways:each(options) end
 
 --- All gateways of the tenant. The documentation shows this operation only in part.
 --- GET /tenants/gateways; its existence is read in the public documentation, the rest follows from its siblings.
@@ -869,7 +882,7 @@ local Resources = {}
 ---@return fun(): cipherscale.Resource? iterator
 function Resources:each(fields, options) end
 
---- Everything, in one table; read twice where it moved meanwhile.
+--- Everything, in one list; read once more where it moved meanwhile.
 --- GET /tenants/resources; read in the public documentation.
 ---@param fields? cipherscale.ResourcesListFields As those of `page`, without `offset`; `limit` is the size of a page.
 ---@param options? cipherscale.CallOptions Of each call.
@@ -922,6 +935,12 @@ function Resources:disconnect_from_gateway(resource_id, gateway_id, options) end
 ---@class cipherscale.Addresses
 local Addresses = {}
 
+--- Iterates over everything, a page at a time; raises the error of a page.
+--- GET /tenants/addresses; read in the public documentation.
+---@param options? cipherscale.CallOptions Of each call.
+---@return fun(): cipherscale.Address? iterator
+function Addresses:each(options) end
+
 --- All network addresses, with their protocols.
 --- GET /tenants/addresses; read in the public documentation.
 ---@param options? cipherscale.CallOptions Of this call.
@@ -958,6 +977,12 @@ function Addresses:gateways(address_id, options) end
 ---@class cipherscale.Protocols
 local Protocols = {}
 
+--- Iterates over everything, a page at a time; raises the error of a page.
+--- GET /tenants/protocols; read in the public documentation.
+---@param options? cipherscale.CallOptions Of each call.
+---@return fun(): cipherscale.Protocol? iterator
+function Protocols:each(options) end
+
 --- The predefined and custom protocols.
 --- GET /tenants/protocols; read in the public documentation.
 ---@param options? cipherscale.CallOptions Of this call.
@@ -992,6 +1017,12 @@ function Protocols:delete(protocol_id, options) end
 --- Conditions that policies refer to.
 ---@class cipherscale.AdmissionRules
 local AdmissionRules = {}
+
+--- Iterates over everything, a page at a time; raises the error of a page.
+--- GET /tenants/admission-rules; read in the public documentation.
+---@param options? cipherscale.CallOptions Of each call.
+---@return fun(): cipherscale.AdmissionRule? iterator
+function AdmissionRules:each(options) end
 
 --- All admission rules.
 --- GET /tenants/admission-rules; read in the public documentation.
@@ -1036,6 +1067,12 @@ function AdmissionRules:delete(admission_rule_id, options) end
 --- Who may reach what.
 ---@class cipherscale.Policies
 local Policies = {}
+
+--- Iterates over everything, a page at a time; raises the error of a page.
+--- GET /tenants/policies; its existence is read in the public documentation, the rest follows from its siblings.
+---@param options? cipherscale.CallOptions Of each call.
+---@return fun(): cipherscale.Policy? iterator
+function Policies:each(options) end
 
 --- The access policies. The documentation shows this operation only in part.
 --- GET /tenants/policies; its existence is read in the public documentation, the rest follows from its siblings.
