@@ -22,8 +22,8 @@ static const double rounding = 2; /* seconds that a whole number, or a date, may
 static const double wait_base = 0.5, wait_cap = 16; /* seconds of our own */
 static const double shortest_window = 1;            /* seconds: few limit by less */
 static const double longest_told = 3600;            /* seconds, where nobody would wait */
-/* Under way at once before the first refusal: so many, and one more for each delivery after
-   the first ones. Small limits are what a large first burst would overrun most. */
+/* Under way at once before the first refusal: so many, and one more for each delivery
+   after the first ones. A large first burst would overrun small limits most. */
 static const int first_room = 8, first_ones = 20;
 
 static double least(double a, double b) { return a < b ? a : b; }
@@ -66,7 +66,7 @@ static double window_of(const struct cs_pace_limit *limit) {
 
 /* Deliveries a second in the best stretch up to the refusal. For a window it counts as no
    shorter than that, and the seconds belong to it that the server stays closed. A bucket
-   is refilled at least by what a stretch had more than the burst that emptied it before. */
+   is refilled at least by what a stretch had more than the burst that emptied it. */
 static double measure(const struct cs_pace_limit *limit) {
   const struct cs_pace_history *history = &limit->history;
   const struct cs_pace_fall *fall = &limit->fall;

@@ -15,10 +15,10 @@
  *     climb by starts, not by seconds. Refused below it, the refused rate sinks, but by
  *     half at most.
  *   - What a burst delivered proves little (a window's share, or a bucket's store?). Such
- *     a rate is doubled quickly until a refusal tells the real one: the share of a window,
- *     or what a bucket was refilled by in that time.
- *   - Before the first refusal few are under way at once, and more the more were delivered:
- *     those that are on their way when the limit is met are refused as well.
+ *     a rate is doubled quickly until a refusal tells the real one: the share of a
+ *     window, or what a bucket was refilled by in that time.
+ *   - Before the first refusal few are under way at once, and more the more were
+ *     delivered: those on their way when the limit is met are refused as well.
  *
  * A class that was never refused costs nothing but a count of what was delivered.
  */

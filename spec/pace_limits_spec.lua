@@ -15,7 +15,8 @@ local SAID = {
   ["too short"] = function() return 1 end,
 }
 
--- `within`: 1.25 times the ideal time unless given. `rate`: what a client would start that knows the limit, and is never refused.
+-- `within`: 1.25 times the ideal time unless given. `rate`: what a client would start that
+-- knows the limit, and is never refused.
 local STYLES = {
   { "200 a second, in windows", { per_second = 200 }, calls = 2000, rate = 195,
     said = { "whole", "date", "missing", "zero" } },
@@ -82,7 +83,8 @@ describe("round trips of which some overtake others", function()
           limit = style[2], calls = calls, round_trip = 0.01, uneven = 0.6, seed = 7 * seed,
         }
         local ratio = result.seconds / (calls / style[3])
-        local text = ("%d of %d refused, of the ideal %.3f"):format(result.refused, result.sent, ratio)
+        local text = ("%d of %d refused, of the ideal %.3f")
+          :format(result.refused, result.sent, ratio)
         assert.is_true(result.share < 0.05, text)
         assert.is_true(ratio <= 1.25, text)
       end

@@ -2,7 +2,7 @@
 -- A client's pace against a service that limits, on a clock of its own: hours pass in milliseconds.
 -- The limits are the sandbox's (lua/cipherscale/sandbox/misbehaviour.lua), the pace is csrc/pace.c
 -- through the probe; the client is modelled: so many calls, so many in flight, round trips that
--- are all the same or of which some overtake others, and wake-ups that are up to a millisecond late.
+-- are all the same or of which some overtake others, wake-ups that are up to a millisecond late.
 
 local misbehaviour = require "cipherscale.sandbox.misbehaviour"
 local probe = require "spec.support.probe"
@@ -39,8 +39,8 @@ local function rules_of(limit)
 end
 
 --- Runs `calls` calls under `limit` (a table as for sandbox.start, or a list as above). Also:
---- in_flight (32), round_trip (0.02 s), uneven (0; 0.3: give or take 30 %), seed (42), method ("PATCH"), rate (a fixed bound), said (a function
---- from the seconds of the server's Retry-After to those that it says, or nil), longest (900 s).
+--- in_flight (32), round_trip (0.02 s), seed (42), uneven (0; 0.6: give or take 30 %, so that some
+--- overtake others), method ("PATCH"), rate (a fixed bound), said (a function from the seconds of the server's Retry-After to those that it says, or nil), longest (900 s).
 ---@return table { seconds =, sent =, refused =, share =, rate = }
 function M.run(setting)
   local calls, in_flight = setting.calls, setting.in_flight or 32
