@@ -423,6 +423,14 @@ static enum cs_outcome answered(struct cs_request *request) {
   return CS_ANSWERED;
 }
 
+/* libcurl counts its restarts over the life of a handle: instead of every sixth it gives
+   up, in words that are not true of this call. */
+static bool was_to_restart(const struct cs_request *request, CURLcode code) {
+  static const char words[] = "Connection died";
+  return code == CURLE_SEND_ERROR && request->sent &&
+         strncmp(request->error_text, words, sizeof words - 1) == 0;
+}
+
 enum cs_outcome cs_transport_finish(struct cs_request *request, int code_) {
   CURLcode code = (CURLcode)code_;
   bool read = request->repeat == CS_READ;
@@ -448,7 +456,7 @@ enum cs_outcome cs_transport_finish(struct cs_request *request, int code_) {
     fail(request, CS_NETWORK, "the answer's first header line continues another");
     return CS_LOST;
   }
-  if (request->restarted) {
+  if (request->restarted || was_to_restart(request, code)) {
     fail(request, CS_NETWORK, "the server closed the connection without an answer");
     return CS_STALE;
   }

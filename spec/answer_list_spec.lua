@@ -3,24 +3,14 @@
 -- of a list is never believed whole.
 
 local cipherscale = require "cipherscale"
-local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
-local server, client
+local client
 
-local function stop()
-  if not server then return end
-  client:close()
-  server:stop()
-  server = nil
-end
-
-after_each(stop)
+setting.install(after_each, function(a_client) client = a_client end)
 
 local function serve(body)
-  stop()
-  server = start { answers = { type(body) == "table" and body or { body = body } } }
-  client = helper.client(server)
+  setting.start { type(body) == "table" and body or { body = body } }
 end
 
 local function list(body)

@@ -3,26 +3,15 @@
 -- `response = t` is filled with.
 
 local core = require "cipherscale.core"
-local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local scratch = require "spec.support.scratch"
+local setting = require "spec.support.setting"
 
-local server, client
+local serve = setting.start
+local client, server
 
-local function stop()
-  if not server then return end
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-  server = nil
-end
-
-after_each(stop)
-
-local function serve(answers, options)
-  stop()
-  server = start { answers = answers }
-  client = helper.client(server, options)
-end
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end)
 
 local function get(answer, options)
   serve({ answer }, options)
@@ -41,15 +30,11 @@ end
 
 local function each_coding(n, check)
   local body = object(n)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  file:write(body)
-  file:close()
+  local path = scratch.file(body)
   check({ body = body }, "plain")
   check({ body = body, chunked = true }, "chunked")
   check({ body = body, drip = { 400, 0 } }, "in pieces")
   check(gzip("cat " .. path), "compressed")
-  os.remove(path)
 end
 
 describe("max_response_bytes", function()

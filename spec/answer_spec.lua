@@ -3,29 +3,15 @@
 -- large it may be; and what `response = t` is filled with. Lists and pages: answer_list_spec.lua.
 
 local cipherscale = require "cipherscale"
-local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
-local server, client
+local contains, serve = helper.contains, setting.start
+local client, server
 
-local function stop()
-  if not server then return end
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-  server = nil
-end
-
-after_each(stop)
-
-local function serve(answers, options)
-  stop()
-  server = start { answers = answers }
-  options = options or {}
-  options.max_retries = options.max_retries or 0
-  client = helper.client(server, options)
-end
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end, { max_retries = 0 })
 
 local function read(answer, options)
   serve({ answer }, options)
@@ -50,10 +36,6 @@ end
 local function json(body) return { body = body } end
 
 local function value_of(body) return assert(read(json(body))) end
-
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
 
 local function compressed(command)
   local pipe = assert(io.popen(command .. " | gzip -c"))

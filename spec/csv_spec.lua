@@ -4,17 +4,15 @@
 -- reads them back, since where the chunks of a file end is part of what can go wrong.
 
 local csv = require "cipherscale.csv"
+local scratch = require "spec.support.scratch"
 
 describe("cipherscale.csv", function()
   local path
 
-  before_each(function() path = os.tmpname() end)
-  after_each(function() os.remove(path) end)
+  before_each(function() path = scratch.path ".csv" end)
 
   local function write(bytes)
-    local file = assert(io.open(path, "wb"))
-    file:write(bytes)
-    file:close()
+    scratch.write(path, bytes)
     return path
   end
 

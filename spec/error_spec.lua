@@ -4,27 +4,16 @@
 
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
-local server, client
+local contains = helper.contains
+local client, server
 
-local function stop()
-  if not server then return end
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-  server = nil
-end
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end, { max_retries = 0 })
 
-after_each(stop)
-
-local function serve(answer, options)
-  stop()
-  server = start { answers = { answer } }
-  options = options or {}
-  options.max_retries = options.max_retries or 0
-  client = helper.client(server, options)
-end
+local function serve(answer, options) setting.start({ answer }, options) end
 
 -- The error of a read, or of another call, that is answered so.
 local function error_of(answer, options, call)
@@ -37,10 +26,6 @@ end
 
 local function from_body(body, status)
   return error_of { status = status or 400, body = body }
-end
-
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
 end
 
 describe("an error answer", function()

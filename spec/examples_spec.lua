@@ -32,7 +32,6 @@ describe("examples/grant.lua", function()
 
   after_each(function()
     server:stop()
-    here:remove()
   end)
 
   local function env()
@@ -162,7 +161,7 @@ describe("examples/grant.lua", function()
   end)
 
   it("tells on Ctrl-C how to go on; resume ends it, undo brings back the first state", function()
-    server:misbehave { match = { method = "PATCH" }, latency = 0.05 }
+    server:misbehave { match = { method = "PATCH" }, latency = 0.3 }
     local pipe = assert(io.popen(here:command("echo $$\nexec " .. GRANT
       .. "--yes --add AUDITOR --remove SUPPORT --limit max_removal_percent=100 --journal job.jsonl "
       .. "people.csv 2>&1", env())))

@@ -2,19 +2,14 @@
 -- client.groups against the sandbox, whose routes and checks come from the contract.
 
 local cipherscale = require "cipherscale"
-local sandbox = require "cipherscale.sandbox"
+local setting = require "spec.support.setting"
 
-local server, client
+local start = setting.sandbox
+local client, server
 
-local function start(options)
-  server = sandbox.start(options)
-  client = server:client { max_retries = 0 }
-end
-
-after_each(function()
-  client:close()
-  server:stop()
-end)
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end, { max_retries = 0 })
 
 describe("groups:page", function()
   it("gives groups with their roles and members, and the page's metadata", function()

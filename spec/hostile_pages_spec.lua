@@ -5,26 +5,20 @@
 
 local cipherscale = require "cipherscale"
 local contract = require "spec.support.contract"
-local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
 local array, null = contract.array, contract.null
 
 -- Answers that a walk may ask for before it must have ended.
 local PATIENCE = 20
 
-local server, client
+local client, server
 
-local function stop()
-  if client then client:close() end
-  if server then server:stop() end
-  client, server = nil, nil
-end
-
-after_each(stop)
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end)
 
 local function serve(pages, last)
-  stop()
   local answers = {}
   for i, page in ipairs(pages) do
     answers[i] = { body = type(page) == "string" and page or contract.encode(page) }
@@ -32,8 +26,7 @@ local function serve(pages, last)
   for i = #answers + 1, PATIENCE do
     answers[i] = last and { body = contract.encode(last) } or answers[#pages]
   end
-  server = start { answers = answers, once = true }
-  client = helper.client(server, { max_retries = 0 })
+  setting.start({ answers = answers, once = true }, { max_retries = 0 })
 end
 
 local function item(n) return { id = "i" .. n, email = "P" .. n .. "@example.com", name = n } end

@@ -6,8 +6,7 @@
 
 local cipherscale = require "cipherscale"
 local contract = require "spec.support.contract"
-local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
 local array, null = contract.array, contract.null
 
@@ -327,10 +326,8 @@ end
 
 local client, server
 
-after_each(function()
-  if client then client:close() end
-  if server then server:stop() end
-  client, server = nil, nil
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
 end)
 
 -- Plays every case, and gives how many there were and a list of what was wrong.
@@ -342,8 +339,7 @@ local function play(row, arguments)
       headers = case.kind and { ["Content-Type"] = case.kind },
     }
   end)
-  server = start { answers = answers, once = true }
-  client = helper.client(server, { max_retries = 0 })
+  setting.start({ answers = answers, once = true }, { max_retries = 0 })
   each_case(row, function(case)
     n, case.status = n + 1, case.status or 200
     local problem = try(client, row, case, arguments)

@@ -3,21 +3,14 @@
 -- of it. Either all whole records are there, or there is an error that says where it stops.
 
 local core = require "cipherscale.core"
+local journal_file = require "spec.support.journal_file"
 local scratch = require "spec.support.scratch"
 
 local journal = core.journal
 
-local folder, path
+local path
 
-before_each(function()
-  folder = scratch.folder()
-  path = folder .. "/audit.jsonl"
-end)
-
-after_each(function()
-  collectgarbage()
-  scratch.remove(folder)
-end)
+journal_file.install(before_each, after_each, function(a_path) path = a_path end)
 
 -- The bytes of a journal with these texts, and the position behind each line.
 local function journal_of(texts)

@@ -3,29 +3,18 @@
 
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
+local journal_file = require "spec.support.journal_file"
 local lfs = require "lfs"
 local process = require "spec.support.process"
-local scratch = require "spec.support.scratch"
 
 local journal = core.journal
 
+local filled = journal_file.filled
 local folder, path
 
-before_each(function()
-  folder = scratch.folder()
-  path = folder .. "/audit.jsonl"
+journal_file.install(before_each, after_each, function(a_path, a_folder)
+  path, folder = a_path, a_folder
 end)
-
-after_each(function()
-  collectgarbage()
-  scratch.remove(folder)
-end)
-
-local function filled(n)
-  local j = assert(journal.create(path))
-  for i = 1, n do assert(j:append(('"user":"u%d"'):format(i))) end
-  return j
-end
 
 -- What each call says, which all fail, in one line.
 local function said_by_calls(j)

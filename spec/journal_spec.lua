@@ -4,6 +4,7 @@
 
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
+local journal_file = require "spec.support.journal_file"
 local lfs = require "lfs"
 local memory = require "spec.support.memory"
 local process = require "spec.support.process"
@@ -11,16 +12,11 @@ local scratch = require "spec.support.scratch"
 
 local journal = core.journal
 
+local filled = journal_file.filled
 local folder, path
 
-before_each(function()
-  folder = scratch.folder()
-  path = folder .. "/audit.jsonl"
-end)
-
-after_each(function()
-  collectgarbage()
-  scratch.remove(folder)
+journal_file.install(before_each, after_each, function(a_path, a_folder)
+  path, folder = a_path, a_folder
 end)
 
 -- CRC-32C bit by bit, for what the core computes by tables (RFC 3720 B.4).
@@ -35,13 +31,6 @@ end
 
 local function with_check(start)
   return ('%s,"check":"%s"}'):format(start, crc32c(start))
-end
-
--- A new journal with n records, open.
-local function filled(n)
-  local j = assert(journal.create(path))
-  for i = 1, n do assert(j:append(('"kind":"plan","user":"u%d"'):format(i))) end
-  return j
 end
 
 local function lines_of(j, first)

@@ -2,36 +2,17 @@
 -- How a client ends unclosed: forgotten, with the Lua state, in a thread, in a forked child.
 -- Nothing is kept, and nobody else is harmed.
 local cipherscale = require "cipherscale"
-local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
 local nginx = require "spec.support.nginx"
 local process = require "spec.support.process"
-local raw = require "spec.support.server"
+local setting = require "spec.support.setting"
 
 local EMPTY, HANG = { body = "[]" }, { hang = true }
 
-local server, clients
+local connect, serve = setting.connect, setting.serve
+local server
 
-local function serve(answers)
-  server = raw.start { answers = answers }
-end
-
-local function connect(options)
-  local client = helper.client(server, options)
-  clients[#clients + 1] = client
-  return client
-end
-
-before_each(function() clients = {} end)
-
-after_each(function()
-  for _, client in ipairs(clients) do
-    assert.equal(0, core.in_use(client))
-    client:close()
-  end
-  if server then server:stop() end
-  server = nil
-end)
+setting.install(after_each, function(_, a_server) server = a_server end)
 
 describe("a client that is forgotten", function()
   local function collect()

@@ -3,24 +3,13 @@
 -- the contract (api/openapi.json) says.
 
 local cipherscale = require "cipherscale"
-local document = require "spec.support.document"
+local contract = require "spec.support.contract"
 
-local operations = cipherscale.operations()
-
-local function label(operation)
-  return ("%s.%s"):format(operation.resource, operation.name)
-end
+local label, operations = contract.label, cipherscale.operations()
 
 local function sorted_names(list)
   local names = {}
   for i, field in ipairs(list) do names[i] = field.name end
-  table.sort(names)
-  return names
-end
-
-local function sorted_keys(map)
-  local names = {}
-  for name in pairs(map or {}) do names[#names + 1] = name end
   table.sort(names)
   return names
 end
@@ -36,9 +25,9 @@ local TYPES = { string = "string$", boolean = "^boolean$", number = "^integer fr
                 integer = "^integer from ", object = "^table$" }
 
 local function check_type(field, schema, place)
-  schema = document.resolve(schema)
+  schema = contract.resolve(schema)
   if schema.type == "array" then
-    schema = document.resolve(schema.items)
+    schema = contract.resolve(schema.items)
     local element = field.type:match "^list of (.-)s$" or field.type:match "^list of (.-)s or %1$"
     assert.is_truthy(element and element:find(TYPES[schema.type]), place)
   elseif schema.enum then
@@ -55,7 +44,7 @@ local EMPTY_LISTS = { ["users.update_roles"] = true }
 
 -- A field list says what a schema says, down to the last element.
 local function check_fields(fields, schema, place, filled)
-  assert.same(sorted_keys(schema.properties), sorted_names(fields), place)
+  assert.same(contract.names(schema.properties), sorted_names(fields), place)
   local required = set_of(schema.required)
   for _, field in ipairs(fields) do
     local inside = place .. ": " .. field.name
@@ -70,7 +59,7 @@ end
 describe("cipherscale.operations()", function()
   it("is a list of tables with the same fields", function()
     for _, operation in ipairs(operations) do
-      local names = set_of(sorted_keys(operation))
+      local names = set_of(contract.names(operation))
       for _, optional in ipairs { "settled", "several" } do
         assert.is_truthy(operation[optional] == nil or operation[optional] > 0)
         names[optional] = nil
@@ -125,7 +114,7 @@ describe("cipherscale.operations()", function()
   end)
 
   it("has all that the contract has", function()
-    local missing = document.operations()
+    local missing = contract.operations()
     for _, operation in ipairs(operations) do
       missing[operation.method .. " " .. operation.path] = nil
     end
@@ -147,7 +136,7 @@ describe("cipherscale.operations()", function()
     for _, operation in ipairs(operations) do
       local name = label(operation)
       assert.equal(operation.method .. " " .. operation.path, shown[name])
-      assert.equal(document.described(operation)["x-confidence"] ~= "high", unsure[name] == true)
+      assert.equal(contract.described(operation)["x-confidence"] ~= "high", unsure[name] == true)
       shown[name] = nil
     end
     assert.same({}, shown)
@@ -187,7 +176,7 @@ describe("cipherscale.operations()", function()
   it("has the five operations that the contract is certain of", function()
     local by_id = {}
     for _, operation in ipairs(operations) do
-      by_id[assert(document.described(operation)).operationId] = label(operation)
+      by_id[assert(contract.described(operation)).operationId] = label(operation)
     end
     assert.same({
       UsersController_reactivate = "users.reactivate", UsersController_invite = "users.invite",
@@ -200,27 +189,27 @@ describe("cipherscale.operations()", function()
       UsersController_addGroup = by_id.UsersController_addGroup,
       UsersController_patchUserRoles = by_id.UsersController_patchUserRoles,
     })
-    for _, id in ipairs(document.document["x-core"]) do assert.is_string(by_id[id], id) end
+    for _, id in ipairs(contract.document["x-core"]) do assert.is_string(by_id[id], id) end
   end)
 end)
 
 for _, operation in ipairs(operations) do
   describe(label(operation), function()
     it("is in the contract, with its method and path", function()
-      assert.is_table(document.described(operation))
+      assert.is_table(contract.described(operation))
     end)
 
     it("takes the parameters of the contract's path", function()
       local in_template = {}
       for name in operation.path:gmatch "{(.-)}" do in_template[#in_template + 1] = name end
       table.sort(in_template)
-      assert.same(sorted_names(document.parameters(operation, "path")), in_template)
+      assert.same(sorted_names(contract.parameters(operation, "path")), in_template)
     end)
 
     it("takes the contract's query, with its types", function()
       local schema, fields = { properties = {}, required = {} }, {}
       local documented, filter = false, nil
-      for _, parameter in ipairs(document.parameters(operation, "query")) do
+      for _, parameter in ipairs(contract.parameters(operation, "query")) do
         if parameter.name:find "^filter%[" then
           documented = true
         else
@@ -240,24 +229,24 @@ for _, operation in ipairs(operations) do
     end)
 
     it("sends the contract's body, with its types", function()
-      local schema, most = document.body(operation)
+      local schema, most = contract.body_schema(operation)
       assert.equal(most, operation.several)
       if not schema then return assert.same({}, operation.body) end
       check_fields(operation.body, schema, label(operation), EMPTY_LISTS[label(operation)])
     end)
 
     it("promises what the contract answers", function()
-      local schema = document.answer(operation)
+      local schema = contract.answer_schema(operation)
       local expected = "NOTHING"
       if schema then
-        local ref, found = schema["$ref"] or "", document.resolve(schema)
+        local ref, found = schema["$ref"] or "", contract.resolve(schema)
         expected = found.type == "array" and "LIST" or ref:find "Page$" and "PAGE" or "VALUE"
       end
       assert.equal(expected, operation.result)
     end)
 
     it("says so where the contract is not sure of it", function()
-      local sure = document.described(operation)["x-confidence"] == "high"
+      local sure = contract.described(operation)["x-confidence"] == "high"
       local said = operation.doc:find(" The documentation shows this operation only in part.", 1,
         true)
       assert.equal(sure, said == nil)

@@ -3,14 +3,12 @@
 
 local cipherscale = require "cipherscale"
 local helper = require "spec.support.helper"
+local scratch = require "spec.support.scratch"
 local start = require("spec.support.server").start
 
 local BASE = "http://127.0.0.1:9"
+local contains = helper.contains
 local clients
-
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
 
 before_each(function() clients = {} end)
 after_each(function()
@@ -20,13 +18,10 @@ end)
 describe("the API key", function()
   local path
 
-  before_each(function() path = os.tmpname() end)
-  after_each(function() os.remove(path) end)
+  before_each(function() path = scratch.path() end)
 
   local function write(text, mode)
-    local file = assert(io.open(path, "wb"))
-    file:write(text)
-    file:close()
+    scratch.write(path, text)
     assert(os.execute(("chmod %s %s"):format(mode or "600", path)))
     return path
   end

@@ -7,6 +7,7 @@ local helper = require "spec.support.helper"
 local start = require("spec.support.server").start
 
 local BASE = "http://127.0.0.1:9"
+local contains = helper.contains
 local clients
 
 -- A client with a key and an address, to which the options are added.
@@ -19,10 +20,6 @@ local function new(options)
 end
 
 local function refusal(options) return helper.message_of(new, options) end
-
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
 
 before_each(function() clients = {} end)
 after_each(function()

@@ -4,21 +4,17 @@
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
-local server, client, users
+local contains = helper.contains
+local client, server, users
 
-before_each(function()
-  server = start { answers = { { body = "{}" } } }
-  client = helper.client(server)
-  users = client.users
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+  users = a_client and a_client.users
 end)
 
-after_each(function()
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-end)
+before_each(function() setting.start { { body = "{}" } } end)
 
 local function refusal(filter)
   server:clear_requests()
@@ -40,10 +36,6 @@ local function sent(filter, with)
   return server:requests()[1].path:match "^/tenants/users%??(.*)$"
 end
 
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
 describe("a filter", function()
   it("is filter[field][operator]=value, percent-encoded and sorted", function()
     assert.equal("filter%5Bgateways.id%5D%5Bin%5D=g%201,g%2F2&filter%5Bname%5D%5Bilike%5D=%25web%25"
@@ -56,12 +48,10 @@ describe("a filter", function()
     assert(users:page { filter = { a = 1 }, limit = 5, sort = "name", offset = 10 })
     assert.equal("/tenants/users?limit=5&offset=10&sort=name&filter%5Ba%5D%5Beq%5D=1",
       server:requests()[1].path)
-    server:stop()
-    server = start { answers = {
+    setting.start {
       { body = [[{"data":[{"id":"a"}],"total":2,"limit":1}]] },
       { body = [[{"data":[{"id":"b"}],"total":2,"limit":1}]] },
-    } }
-    client = helper.client(server)
+    }
     assert.equal(2, #assert(client.users:list { filter = { name = { ilike = "%&b=c%" } } }))
     for _, request in ipairs(server:requests()) do
       contains("&filter%5Bname%5D%5Bilike%5D=%25%26b%3Dc%25", request.path)

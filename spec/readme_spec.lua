@@ -92,7 +92,6 @@ for _, document in ipairs { "README.md", "doc/bulk.md" } do
           if not server then return end
           os.execute("kill " .. server.pid)
           server.pipe:close()
-          here:remove()
         end)
 
         for _, example in ipairs(chapter) do

@@ -4,29 +4,17 @@
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
 local null = cipherscale.null
-local server, client
+local contains, start = helper.contains, setting.start
+local client, server
 
--- Starts a server with these answers, and a client for it.
-local function serve(answers, options)
-  if server then
-    client:close()
-    server:stop()
-  end
-  server = start { answers = answers or { { body = "{}" } } }
-  client = helper.client(server, options)
-end
-
-before_each(function() serve() end)
-
-after_each(function()
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-  server = nil
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
 end)
+
+before_each(function() start { { body = "{}" } } end)
 
 local function sent(what)
   server:clear_requests()
@@ -52,12 +40,8 @@ local function refused(expected, what)
 end
 
 local function answered(answer, method, options)
-  serve({ answer }, { max_retries = 0 })
+  start({ answer }, { max_retries = 0 })
   return client:request({ method = method or "GET", path = "/x" }, options)
-end
-
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
 end
 
 describe("client:request", function()
@@ -77,7 +61,7 @@ describe("client:request", function()
   it("has every method, and no body unless there is one", function()
     for _, method in ipairs { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "GET", "HEAD",
                               "PATCH", "HEAD", "POST" } do
-      serve { { body = method ~= "HEAD" and "{}" or nil } }
+      start { { body = method ~= "HEAD" and "{}" or nil } }
       local request = sent { method = method }
       assert.equal(method, request.method)
       assert.equal("", request.body)
@@ -89,7 +73,7 @@ describe("client:request", function()
   end)
 
   it("is not mixed up with the calls before on the same connection", function()
-    serve { { body = "{}" }, { headers = { ["Content-Length"] = "5" } }, { body = "{}" },
+    start { { body = "{}" }, { headers = { ["Content-Length"] = "5" } }, { body = "{}" },
             { body = "{}" }, { body = "{}" } }
     assert(client.users:update_roles("u1"))
     assert.is_true(client:request { method = "HEAD", path = "/h" })
@@ -285,7 +269,7 @@ end)
 
 describe("its class", function()
   local function attempts(method, class, first)
-    serve { first, { body = "{}" } }
+    start { first, { body = "{}" } }
     local result, err = client:request { method = method, path = "/x", repeat_class = class }
     return server:count(), result, err
   end
@@ -312,7 +296,7 @@ describe("its class", function()
   end)
 
   it("does not matter to read_only, which goes by the method", function()
-    serve(nil, { read_only = true })
+    start({ { body = "{}" } }, { read_only = true })
     for _, method in ipairs { "POST", "PUT", "PATCH", "DELETE" } do
       local result, err = client:request { method = method, path = "/x", repeat_class = "READ" }
       assert.is_nil(result)
@@ -333,7 +317,7 @@ describe("a client that has client:request", function()
 
   it("tells on_event of it, without the path, which may hold ids", function()
     local events = {}
-    serve({ { status = 503 }, { body = "{}" } }, { on_event = function(event)
+    start({ { status = 503 }, { body = "{}" } }, { on_event = function(event)
       events[#events + 1] = event
     end })
     assert(client:request { method = "GET", path = "/tenants/users/secret" })
@@ -370,7 +354,7 @@ describe("a client that has client:request", function()
   end)
 
   it("cancels them as any other", function()
-    serve { { hang = true }, { body = "{}" } }
+    start { { hang = true }, { body = "{}" } }
     local pending, later
     client:run(function(tasks)
       local task = tasks:spawn(function()
@@ -378,7 +362,8 @@ describe("a client that has client:request", function()
         later = table.pack(pcall(client.request, client, { method = "GET", path = "/x" }))
       end)
       tasks:spawn(function()
-        client:request({ method = "GET", path = "/y" }, { timeout = 0.1 })
+        server:let_arrive(1)
+        assert(client:request { method = "GET", path = "/y" })
         tasks:cancel(task)
       end)
     end)

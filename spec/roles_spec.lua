@@ -2,19 +2,14 @@
 -- client.roles against the sandbox, whose routes and checks come from the contract.
 
 local cipherscale = require "cipherscale"
-local sandbox = require "cipherscale.sandbox"
+local setting = require "spec.support.setting"
 
-local server, client
+local start = setting.sandbox
+local client, server
 
-local function start(options)
-  server = sandbox.start(options)
-  client = server:client { max_retries = 0 }
-end
-
-after_each(function()
-  client:close()
-  server:stop()
-end)
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end, { max_retries = 0 })
 
 describe("roles:users", function()
   local function emails(users)
@@ -46,8 +41,6 @@ describe("roles:users", function()
     start_crew()
     assert.equal("direct both", emails(assert(client.roles:users "r-audit")))
     assert.equal("", server:requests()[1].query)
-    client:close()
-    server:stop()
     start_crew { role_users = "all" }
     assert.equal("direct member both", emails(assert(client.roles:users "r-audit")))
   end)

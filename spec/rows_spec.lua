@@ -4,10 +4,8 @@
 -- rows_check_spec.lua.
 
 local cipherscale = require "cipherscale"
-local cjson = require "cjson"
-local document = require "spec.support.document"
-local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local contract = require "spec.support.contract"
+local setting = require "spec.support.setting"
 
 local unpack = table.unpack or unpack
 
@@ -122,28 +120,19 @@ local CALLS = {
       .. '"allUsers":true,"allDevices":true,"allResources":true,"devices":["d1"]}' },
 }
 
-local server, client
+local serve = setting.start
+local client, server
 
-local function stop()
-  if client then client:close() end
-  if server then server:stop() end
-  client, server = nil, nil
-end
-
-local function serve(answers, options)
-  stop()
-  server = start { answers = answers }
-  client = helper.client(server, options)
-end
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+end, { max_retries = 0 })
 
 -- Runs a call against a server that gives this answer.
 local function call(row, answer, arguments)
-  serve({ answer }, { max_retries = 0 })
+  serve { answer }
   local resource = client[row.resource]
   return resource[row.name](resource, unpack(arguments))
 end
-
-after_each(stop)
 
 -- The one request that came in.
 local function received()
@@ -158,9 +147,9 @@ for _, row in ipairs(cipherscale.operations()) do
 
   describe(name, function()
     it("sends what the documentation says, and gives what the answer holds", function()
-      local schema, status = document.answer(row)
-      local sample = schema and document.sample(schema)
-      local value, err = call(row, { status = status, body = sample and cjson.encode(sample) },
+      local schema, status = contract.answer_schema(row)
+      local sample = schema and contract.example(schema, "all")
+      local value, err = call(row, { status = status, body = sample and contract.encode(sample) },
         arguments)
       assert.is_nil(err)
       assert.same(sample or true, value)

@@ -3,16 +3,19 @@
 -- Both answers of every open question about the operations on more than users' roles; the others
 -- are in sandbox_service_spec.lua and sandbox_lists_spec.lua.
 
-local json = require "cipherscale.sandbox.json"
-local sandbox = require "cipherscale.sandbox"
-local wire = require "spec.sandbox.wire"
+local setting = require "spec.sandbox.setting"
+
+local get, send = setting.get, setting.send
+
+local function status(...)
+  return (send(...))
+end
 
 describe("the sandbox assumes", function()
   local server
 
   local function with(assume)
-    if server then server:stop() end
-    server = sandbox.start {
+    setting.start {
       assume = assume,
       roles = { { id = "owner", type = "OWNER" }, { id = "member", type = "DEFAULT" } },
       users = {
@@ -31,27 +34,7 @@ describe("the sandbox assumes", function()
     }
   end
 
-  after_each(function()
-    server:stop()
-    server = nil
-  end)
-
-  local function send(method, path, body)
-    return wire.send(server, {
-      method = method, path = "/tenants" .. path, type = body and "application/json",
-      body = type(body) == "table" and json.encode(body) or body,
-    })
-  end
-
-  local function status(...)
-    return (send(...))
-  end
-
-  local function get(path, method, body)
-    local code, text = send(method or "GET", path, body)
-    assert.is_true(code >= 200 and code < 300, code .. " " .. text)
-    if text ~= "" then return json.decode(text) end
-  end
+  setting.install(after_each, function(a_server) server = a_server end)
 
   local function new_user(email, groups)
     return { email = email or "n@x.example", groups = groups or { "g" } }

@@ -2,6 +2,7 @@
 --
 -- The command cipherscale-sandbox, as a process of its own.
 
+local scratch = require "spec.support.scratch"
 local wire = require "spec.sandbox.wire"
 
 local COMMAND = "lua/cipherscale/sandbox/command.lua"
@@ -46,14 +47,6 @@ describe("cipherscale-sandbox", function()
     return rest
   end
 
-  local function file_with(text)
-    local path = os.tmpname()
-    local file = assert(io.open(path, "w"))
-    file:write(text)
-    file:close()
-    return path
-  end
-
   it("prints what to export, serves, and ends cleanly on SIGINT and SIGTERM", function()
     for _, signal in ipairs { "INT", "TERM" } do
       local rest = serve("--users 3", signal, function(server)
@@ -66,7 +59,7 @@ describe("cipherscale-sandbox", function()
   end)
 
   it("serves the people of a CSV file", function()
-    local path = file_with('E-Mail,First name,status,roles,groups,unit\n'
+    local path = scratch.file('E-Mail,First name,status,roles,groups,unit\n'
       .. 'zoe@b.example,"Zoë, M.",Deactivated,AUDITOR;SUPPORT,Ops,7\nb@b.example,,,,,\n')
     serve("--csv " .. quote(path) .. " --port=0", "TERM", function(server)
       local _, body = wire.send(server, { path = "/tenants/users" })
@@ -75,7 +68,6 @@ describe("cipherscale-sandbox", function()
         assert.truthy(body:find(text, 1, true), text)
       end
     end)
-    os.remove(path)
   end)
 
   it("explains itself", function()
@@ -102,9 +94,8 @@ describe("cipherscale-sandbox", function()
     local status, output = run "--csv /does/not/exist"
     assert.equal(1, status)
     assert.equal("cipherscale-sandbox: /does/not/exist: No such file or directory\n", output)
-    local path = file_with("email,roles\na@b.example,NOBODY\n")
+    local path = scratch.file("email,roles\na@b.example,NOBODY\n")
     status, output = run("--csv " .. quote(path))
-    os.remove(path)
     assert.equal(1, status)
     assert.matches("users%[1%]%.roles%[1%]: no role 'NOBODY'", output)
     serve("", "TERM", function(server)

@@ -3,15 +3,13 @@
 -- Lists of the sandbox: pages, filters, sorting, and what is assumed about them.
 
 local json = require "cipherscale.sandbox.json"
-local sandbox = require "cipherscale.sandbox"
-local wire = require "spec.sandbox.wire"
+local setting = require "spec.sandbox.setting"
 
 describe("the sandbox's lists", function()
   local server
 
   local function start(assume)
-    if server then server:stop() end
-    server = sandbox.start {
+    setting.start {
       assume = assume,
       users = {
         { email = "b@x.example", maxDevices = 9 }, { email = "a@x.example", maxDevices = 10 },
@@ -47,7 +45,7 @@ describe("the sandbox's lists", function()
       parts[#parts + 1] = encode(given[i]) .. "=" .. encode(given[i + 1])
     end
     local query = #parts > 0 and "?" .. table.concat(parts, "&") or ""
-    return wire.send(server, { path = "/tenants/" .. path .. query })
+    return setting.send("GET", "/" .. path .. query)
   end
 
   local function ids(path, ...)
@@ -64,10 +62,7 @@ describe("the sandbox's lists", function()
     assert.truthy(body:find(message, 1, true), body)
   end
 
-  after_each(function()
-    server:stop()
-    server = nil
-  end)
+  setting.install(after_each, function(a_server) server = a_server end)
 
   it("filter resources by what the documentation lists", function()
     start()

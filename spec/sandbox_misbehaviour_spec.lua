@@ -2,16 +2,22 @@
 --
 -- The sandbox's misbehaviours, as a client meets them.
 
+local helper = require "spec.support.helper"
+local misbehaviour = require "cipherscale.sandbox.misbehaviour"
 local now = require("cipherscale.core").now
 local sandbox = require "cipherscale.sandbox"
+local setting = require "spec.support.setting"
 local wire = require "spec.sandbox.wire"
 
 describe("the sandbox's misbehaviour", function()
   local server, client
 
+  setting.install(after_each, function(a_client, a_server)
+    client, server = a_client, a_server
+  end, { max_retries = 0 })
+
   local function start(misbehave, options)
-    server = sandbox.start { users = 3, misbehave = misbehave }
-    client = server:client(options or { max_retries = 0, timeout = 5 })
+    setting.sandbox({ users = 3, misbehave = misbehave }, options)
   end
 
   -- What n calls give, in order: "ok", a status, or the kind of the error.
@@ -23,8 +29,6 @@ describe("the sandbox's misbehaviour", function()
     end
     return table.concat(list, " ")
   end
-
-  after_each(function() server:stop() end)
 
   it("can be changed at run time, and ends with {}", function()
     start { fail = {} }
@@ -112,47 +116,72 @@ describe("the sandbox's misbehaviour", function()
       assert.equal(200, server:requests()[1].status)
     end)
 
-    it("of one request holds up no other, and equal ones keep their order", function()
-      start { match = { path = "roles$" }, latency = 0.3 }
-      local order = {}
-      client:run(function(tasks)
-        for i = 1, 3 do
-          tasks:spawn(function()
-            client.roles:list()
-            order[#order + 1] = "slow " .. i
-          end)
-        end
-        for i = 1, 5 do
-          client.users:page()
-          order[#order + 1] = "fast " .. i
-        end
+    it("of one request holds up no other", function()
+      helper.patiently(0.3, function(latency)
+        start { match = { path = "roles$" }, latency = latency }
+        local order = {}
+        client:run(function(tasks)
+          for _ = 1, 3 do
+            tasks:spawn(function()
+              client.roles:list()
+              order[#order + 1] = "slow"
+            end)
+          end
+          for _ = 1, 5 do
+            client.users:page()
+            order[#order + 1] = "fast"
+          end
+        end)
+        assert.equal(8, #order)
+        return table.concat(order, " ") == "fast fast fast fast fast slow slow slow"
       end)
-      assert.same({ "fast 1", "fast 2", "fast 3", "fast 4", "fast 5" },
-        { order[1], order[2], order[3], order[4], order[5] })
-      assert.equal(8, #order)
     end)
   end)
 
   describe("stall", function()
+    -- Makes a call that is stalled, others until the server has got it, and one more; then gives
+    -- it up.
+    local function give_up(call)
+      server:clear_requests()
+      client:run(function(tasks)
+        local task = tasks:spawn(function() return select(2, call()) end)
+        local patience, stalled = now() + 20, nil
+        repeat
+          assert(client.users:page())
+          for _, request in ipairs(server:requests()) do
+            if request.stalled then stalled = request end
+          end
+        until stalled or now() > patience
+        assert.is_table(stalled)
+        assert.is_nil(stalled.status)
+        assert(client.users:page())
+        tasks:cancel(task)
+        assert.equal("cancelled", tasks:wait(task).kind)
+      end)
+    end
+
     it("never answers the first n, while others are served", function()
-      start({ stall = 1 }, { max_retries = 0, timeout = 0.2 })
-      assert.equal("timeout ok ok", outcomes(3))
-      assert.is_true(server:requests()[1].stalled)
-      assert.is_nil(server:requests()[1].status)
+      start { match = { path = "roles$" }, stall = 1 }
+      give_up(function() return client.roles:list() end)
+      assert.equal("ok ok", outcomes(2))
+    end)
+
+    it("is a timeout for the client", function()
+      start({ stall = {} }, { timeout = 0.2 })
+      assert.equal("timeout", outcomes(1))
     end)
 
     it("does the work only when told to", function()
-      start({ stall = { times = 1, work = true, after = 1 } }, { max_retries = 0, timeout = 0.2 })
-      server:misbehave { match = { method = "PATCH" }, stall = { times = 1 } }
+      start { match = { method = "PATCH" }, stall = { times = 1 } }
       local state = server:state()
-      local function add(n)
-        local change = { addedRoles = { state.roles[n].id } }
-        return select(2, client.users:update_roles(state.users[2].id, change)).kind
+      local function add()
+        local change = { addedRoles = { state.roles[6].id } }
+        return client.users:update_roles(state.users[2].id, change)
       end
-      assert.equal("timeout", add(6))
+      give_up(add)
       assert.same({}, server:state().users[2].roles)
       server:misbehave { match = { method = "PATCH" }, stall = { work = true } }
-      assert.equal("timeout", add(6))
+      give_up(add)
       assert.equal(1, #server:state().users[2].roles)
     end)
   end)
@@ -217,20 +246,35 @@ describe("the sandbox's misbehaviour", function()
       return head:match("\r\nRetry%-After: (.-)\r\n")
     end
 
+    -- What a limit says to reads at these seconds of a clock of its own: "ok", or its Retry-After.
+    local function said(limit, times)
+      local rules, list = misbehaviour.compile { { limit = limit } }, {}
+      for i, seconds in ipairs(times) do
+        local refusal = rules:decide("GET", "/tenants/roles", 1000 + seconds).answer
+        list[i] = refusal and (refusal.headers and refusal.headers[2] or "refused") or "ok"
+      end
+      return table.concat(list, " ")
+    end
+
     it("by window lets so many pass in each", function()
-      start { limit = { requests = 2, seconds = 1 } }
+      start { limit = { requests = 2, seconds = 60 } }
       assert.equal("ok ok 429 429", outcomes_of(4))
-      local refused = now() -- the window began before
-      repeat until now() - refused > 1
-      assert.equal("ok", outcomes_of(1))
+      assert.equal("ok ok 1.500 0.125 ok ok 2.000", said(
+        { requests = 2, seconds = 2, retry_after = "decimal" },
+        { 0, 0.25, 0.5, 1.875, 2, 2, 2 }))
+    end)
+
+    it("by window begins with the first request after the last one ended", function()
+      assert.equal("ok 0.500 ok 1.000 0.250 ok", said(
+        { per_second = 1, retry_after = "decimal" }, { 0, 0.5, 5.5, 5.5, 6.25, 6.5 }))
     end)
 
     it("by bucket fills up again little by little", function()
-      start { limit = { style = "bucket", per_second = 2, burst = 3 } }
-      local started = now()
+      start { limit = { style = "bucket", per_minute = 1, burst = 3 } }
       assert.equal("ok ok ok 429", outcomes_of(4))
-      repeat until now() - started > 0.52
-      assert.equal("ok 429", outcomes_of(2))
+      assert.equal("ok ok ok 0.500 0.125 ok 0.500 ok ok ok 0.500", said(
+        { style = "bucket", per_second = 2, burst = 3, retry_after = "decimal" },
+        { 0, 0, 0, 0, 0.375, 0.5, 0.5, 60, 60, 60, 60 }))
     end)
 
     it("counts reads and writes apart when told to", function()
@@ -242,26 +286,36 @@ describe("the sandbox's misbehaviour", function()
     end)
 
     it("says when to come again, in each style", function()
+      local function of(style, at)
+        return said({ per_minute = 1, retry_after = style }, { 0, at }):sub(4)
+      end
+      assert.equal("60", of("whole", 0.5))
+      assert.equal("59", of("whole", 1))
+      assert.equal("1", of("whole", 59.75))
+      assert.equal("0.250", of("decimal", 59.75))
+      assert.equal("refused", of("missing", 1))
+      assert.equal("60", said({ style = "bucket", per_minute = 1 }, { 0, 0.5 }):sub(4))
       start {}
-      assert.equal("60", retry_after { per_minute = 1 })
-      assert.matches("^59%.%d%d%d$", retry_after { per_minute = 1, retry_after = "decimal" })
+      assert.matches("^[1-6]%d?$", retry_after { per_minute = 1 })
+      assert.matches("^%d%d?%.%d%d%d$", retry_after { per_minute = 1, retry_after = "decimal" })
       assert.matches("^%a%a%a, %d%d %a%a%a %d%d%d%d %d%d:%d%d:%d%d GMT$",
         retry_after { per_minute = 1, retry_after = "date" })
       assert.is_nil(retry_after { per_minute = 1, retry_after = "missing" })
       assert.equal("99999999999", retry_after { per_minute = 1, retry_after = 99999999999 })
       assert.equal("soon", retry_after { per_minute = 1, retry_after = "soon" })
-      assert.equal("60", retry_after { style = "bucket", per_minute = 1 })
     end)
 
     it("is waited out by a client that may retry", function()
-      start({ limit = { requests = 1, seconds = 0.2, retry_after = "decimal" } },
-        { max_retries = 3 })
-      assert.equal("ok ok ok", outcomes(3))
-      local refused = 0
-      for _, request in ipairs(server:requests()) do
-        if request.status == 429 then refused = refused + 1 end
-      end
-      assert.is_true(refused >= 1)
+      helper.patiently(0.2, function(seconds)
+        start({ limit = { requests = 1, seconds = seconds, retry_after = "decimal" } },
+          { max_retries = 3 })
+        assert.equal("ok ok ok", outcomes(3))
+        local refused = 0
+        for _, request in ipairs(server:requests()) do
+          if request.status == 429 then refused = refused + 1 end
+        end
+        return refused >= 1
+      end)
     end)
   end)
 

@@ -3,48 +3,15 @@
 -- What hangs together in the sandbox: who has what, what a deletion takes with it, and which
 -- changes one sees from the other side.
 
-local json = require "cipherscale.sandbox.json"
-local sandbox = require "cipherscale.sandbox"
-local wire = require "spec.sandbox.wire"
+local setting = require "spec.sandbox.setting"
+
+local get, refused, words = setting.get, setting.refused, setting.words
+local start = setting.start
 
 describe("in the sandbox", function()
   local server
 
-  local function start(options)
-    if server then server:stop() end
-    server = sandbox.start(options)
-  end
-
-  after_each(function()
-    server:stop()
-    server = nil
-  end)
-
-  local function send(method, path, body)
-    return wire.send(server, {
-      method = method, path = "/tenants" .. path, type = body and "application/json",
-      body = type(body) == "table" and json.encode(body) or body,
-    })
-  end
-
-  -- The decoded answer to what is not refused.
-  local function get(path, method, body)
-    local status, text = send(method or "GET", path, body)
-    assert.is_true(status >= 200 and status < 300, status .. " " .. text)
-    if text ~= "" then return json.decode(text) end
-  end
-
-  local function refused(status, message, ...)
-    local got, body = send(...)
-    assert.equal(status, got, body)
-    assert.truthy(body:find(message, 1, true), body)
-  end
-
-  local function words(records, field)
-    local list = {}
-    for i, record in ipairs(records) do list[i] = tostring(record[field]) end
-    return table.concat(list, " ")
-  end
+  setting.install(after_each, function(a_server) server = a_server end)
 
   describe("users", function()
     it("are created as invited, in their groups, with an e-mail for each", function()

@@ -2,19 +2,19 @@
 --
 -- What the sandbox's service answers: each operation, how strict it is, and every assumption.
 
-local sandbox = require "cipherscale.sandbox"
+local scratch = require "spec.support.scratch"
+local setting = require "spec.support.setting"
 local wire = require "spec.sandbox.wire"
 
+local start = setting.sandbox
 local JSON = "application/json"
 
 describe("the sandbox's service", function()
   local server, client
 
-  local function start(options)
-    if server then server:stop() end
-    server = sandbox.start(options)
-    client = server:client { max_retries = 0 }
-  end
+  setting.install(after_each, function(a_client, a_server)
+    client, server = a_client, a_server
+  end, { max_retries = 0 })
 
   local function role(type)
     for _, record in ipairs(server:state().roles) do
@@ -39,11 +39,6 @@ describe("the sandbox's service", function()
     assert.equal(status, got)
     assert.truthy(body:find(message, 1, true), body)
   end
-
-  after_each(function()
-    server:stop()
-    server = nil
-  end)
 
   describe("checks", function()
     before_each(function() start { users = { { id = "u" } }, groups = { { id = "g" } } } end)
@@ -111,12 +106,8 @@ describe("the sandbox's service", function()
     end)
 
     it("the length of a body", function()
-      local file = os.tmpname()
-      local out = assert(io.open(file, "w"))
-      out:write((" "):rep(1024 * 1024 + 1))
-      out:close()
+      local file = scratch.file((" "):rep(1024 * 1024 + 1))
       problem(413, "too large", "PATCH", "/tenants/users/u/roles", "@" .. file)
-      os.remove(file)
     end)
 
     it("ids, decoded segment by segment", function()

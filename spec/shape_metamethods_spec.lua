@@ -4,21 +4,17 @@
 
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
-local server, client, users
+local contains = helper.contains
+local client, server, users
 
-before_each(function()
-  server = start { answers = { { body = "{}" } } }
-  client = helper.client(server)
-  users = client.users
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+  users = a_client and a_client.users
 end)
 
-after_each(function()
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-end)
+before_each(function() setting.start { { body = "{}" } } end)
 
 local function bodies()
   local list = {}
@@ -41,10 +37,6 @@ local function refusal(fields)
   assert(client.roles:list())
   assert.equal(1, server:count())
   return message
-end
-
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
 end
 
 local ONE = [[{"addedRoles":["a"],"removedRoles":[]}]]

@@ -5,21 +5,17 @@
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
-local server, client, users
+local contains = helper.contains
+local client, server, users
 
-before_each(function()
-  server = start { answers = { { body = "{}" } } }
-  client = helper.client(server)
-  users = client.users
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+  users = a_client and a_client.users
 end)
 
-after_each(function()
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-end)
+before_each(function() setting.start { { body = "{}" } } end)
 
 -- The message of a call that must be refused without sending anything. A request that was left
 -- somewhere would go out with the valid one behind.
@@ -44,10 +40,6 @@ end
 
 local function path_of(...) return sent(...).path end
 local function body_of(...) return sent(...).body end
-
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
 
 -- Calls that take an id as argument n: what that argument is called, and the call itself.
 local function each_id(check)

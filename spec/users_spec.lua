@@ -3,11 +3,12 @@
 -- table: what each operation does, and how it is refused.
 
 local cipherscale = require "cipherscale"
-local document = require "spec.support.document"
+local contract = require "spec.support.contract"
 local helper = require "spec.support.helper"
-local sandbox = require "cipherscale.sandbox"
+local setting = require "spec.support.setting"
 
-local server, client, users
+local start = setting.sandbox
+local client, server, users
 
 local USERS = {
   { id = "u-active", email = "ada@example.com", firstName = "Zo\u{EB}", status = "Active",
@@ -16,18 +17,16 @@ local USERS = {
   { id = "u-invited", email = "cyd@example.com", status = "Invited" },
 }
 
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+  users = a_client and a_client.users
+end, { max_retries = 0 })
+
 before_each(function()
-  server = sandbox.start {
+  start {
     users = USERS, groups = { { id = "g-crew", name = "Crew", roles = { "AUDITOR" } },
                               { id = "g-new", name = "New" } },
   }
-  client = server:client { max_retries = 0 }
-  users = client.users
-end)
-
-after_each(function()
-  client:close()
-  server:stop()
 end)
 
 local function names_of(roles)
@@ -110,10 +109,7 @@ describe("users:get", function()
   end)
 
   it("finds a user whose id needs encoding", function()
-    server:stop()
-    client:close()
-    server = sandbox.start { users = { { id = "a/b c%\u{E9}?", email = "x@example.com" } } }
-    client = server:client()
+    start { users = { { id = "a/b c%\u{E9}?", email = "x@example.com" } } }
     assert.equal("x@example.com", assert(client.users:get "a/b c%\u{E9}?").email)
   end)
 end)
@@ -171,11 +167,8 @@ end)
 describe("users:invite", function()
   it("is true when the invitation was sent, whatever the service says", function()
     for _, answer in ipairs { "sentence", "json", "empty" } do
-      server:stop()
-      client:close()
-      server = sandbox.start { users = USERS, groups = { "Crew" },
+      start { users = USERS, groups = { "Crew" },
                                assume = { invite_answer = answer } }
-      client = server:client()
       assert.is_true(client.users:invite "u-invited")
     end
   end)
@@ -209,14 +202,11 @@ describe("users:roles", function()
 
   it("is a list whatever shape the service answers in", function()
     for _, shape in ipairs { "list", "single", "page" } do
-      server:stop()
-      client:close()
-      server = sandbox.start {
+      start {
         users = { { id = "one", roles = { "BASIC" } }, { id = "two", roles = { "BASIC", "ADMIN" } },
                   { id = "none", roles = {} } },
         assume = { role_list = shape },
       }
-      client = server:client()
       for id, expected in pairs { one = "BASIC", two = "ADMIN BASIC", none = "" } do
         assert.equal(expected, names_of(assert(client.users:roles(id, { rolesOnly = true }))))
       end
@@ -252,10 +242,7 @@ describe("users:update_roles", function()
 
   it("is true whatever the service answers", function()
     for _, answer in ipairs { "empty", "roles", "user" } do
-      server:stop()
-      client:close()
-      server = sandbox.start { users = { { id = "u1" } }, assume = { patch_answer = answer } }
-      client = server:client()
+      start { users = { { id = "u1" } }, assume = { patch_answer = answer } }
       assert.is_true(client.users:update_roles("u1", { addedRoles = { role_id "ADMIN" } }))
     end
   end)
@@ -289,12 +276,9 @@ describe("users:add_to_group", function()
   end)
 
   it("is a conflict where the service says so of a member", function()
-    server:stop()
-    client:close()
-    server = sandbox.start { users = { { id = "u1", groups = { "New" } } },
+    start { users = { { id = "u1", groups = { "New" } } },
                              groups = { { id = "g-new", name = "New" } },
                              assume = { second_join = "reject" } }
-    client = server:client()
     refused(409, client.users:add_to_group("u1", "g-new"))
   end)
 end)
@@ -415,7 +399,7 @@ describe("a read_only client", function()
   it("refuses a change of every kind that there is", function()
     for _, operation in ipairs(cipherscale.operations()) do
       local resource = reader[operation.resource]
-      local arguments = document.arguments(operation)
+      local arguments = contract.arguments(operation, "all")
       local _, err = resource[operation.name](resource, (table.unpack or unpack)(arguments))
       local refusal = err ~= nil and err.kind == "refused"
       assert.equal(operation.repeat_class ~= "READ", refusal, operation.name)

@@ -5,22 +5,18 @@
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
-local start = require("spec.support.server").start
+local setting = require "spec.support.setting"
 
 local null = cipherscale.null
-local server, client, users
+local contains = helper.contains
+local client, server, users
 
-before_each(function()
-  server = start { answers = { { body = "{}" } } }
-  client = helper.client(server, { validate = false })
-  users = client.users
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
+  users = a_client and a_client.users
 end)
 
-after_each(function()
-  assert.equal(0, core.in_use(client))
-  client:close()
-  server:stop()
-end)
+before_each(function() setting.start({ { body = "{}" } }, { validate = false }) end)
 
 local function sent(fn, ...)
   server:clear_requests()
@@ -47,10 +43,6 @@ end
 
 local function refused(text, value)
   assert.equal("users.update_roles: x" .. text, refusal { x = value })
-end
-
-local function contains(part, text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
 end
 
 -- A table in a table, n deep.

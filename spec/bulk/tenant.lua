@@ -129,10 +129,6 @@ function M.forget_end(path)
 end
 
 --- A path at which there is nothing yet.
-function M.unused_path(suffix)
-  local name = os.tmpname()
-  os.remove(name)
-  return name .. suffix
-end
+M.unused_path = require("spec.support.scratch").path
 
 return M

@@ -6,6 +6,7 @@
 local cipherscale = require "cipherscale"
 local contract = require "spec.support.contract"
 local helper = require "spec.support.helper"
+local scratch = require "spec.support.scratch"
 local server = require "spec.support.server"
 
 local PRISM = "build/prism/node_modules/.bin/prism"
@@ -31,7 +32,7 @@ local Prism = {}
 Prism.__index = Prism
 
 local function start_prism()
-  local log = os.tmpname()
+  local log = scratch.path()
   local port = server.free_port()
   local prism = setmetatable({
     log = log, url = "http://127.0.0.1:" .. port,
@@ -48,7 +49,6 @@ end
 function Prism:stop()
   self.guard:write "\n"
   self.guard:close()
-  os.remove(self.log)
 end
 
 -- What is wrong with a value of the schema, as the client decoded it; nil when nothing is.

@@ -1,27 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- A gateway may answer before it has read the body: 401, 413, 429. That is an answer,
 -- whatever libcurl ends the transfer with.
-local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
 local nginx = require "spec.support.nginx"
-local raw = require "spec.support.server"
+local setting = require "spec.support.setting"
 
 local unpack = table.unpack or unpack
 
-local server, client
+local start = setting.start
+local client, server
 
-local function start(script, options)
-  server = raw.start(script)
-  client = helper.client(server, options)
-end
-
-after_each(function()
-  if client then
-    assert.equal(0, core.in_use(client))
-    client:close()
-  end
-  if server then server:stop() end
-  client, server = nil, nil
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
 end)
 
 -- A body of some megabytes: more than the sockets between us can hold.

@@ -3,30 +3,16 @@
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
+local scratch = require "spec.support.scratch"
 local raw = require "spec.support.server"
+local setting = require "spec.support.setting"
 
-local server, client
+local busy, start = raw.busy, setting.start
+local client, server
 
-local function start(answers, options)
-  if client then client:close() end
-  if server then server:stop() end
-  server = raw.start { answers = answers }
-  client = helper.client(server, options)
-end
-
-after_each(function()
-  if client then
-    assert.equal(0, core.in_use(client))
-    client:close()
-  end
-  if server then server:stop() end
-  client, server = nil, nil
+setting.install(after_each, function(a_client, a_server)
+  client, server = a_client, a_server
 end)
-
--- An answer that asks to wait, with Retry-After as it is given; false for none.
-local function busy(retry_after, status)
-  return { status = status or 429, headers = { ["Retry-After"] = retry_after } }
-end
 
 local SOON = busy "0.01"
 describe("on_event", function()
@@ -244,14 +230,13 @@ describe("on_event", function()
   end)
 
   it("is called by log_events with a line for each attempt", function()
-    local path = os.tmpname()
+    local path = scratch.path()
     local file = assert(io.open(path, "w"))
     start({ SOON, { drop = true }, { body = "[]" } }, { on_event = cipherscale.log_events(file) })
     client.users:roles("secret-id")
     file:close()
     local lines = {}
     for line in io.lines(path) do lines[#lines + 1] = line end
-    os.remove(path)
     assert.equal(3, #lines)
     assert.matches("^users%.roles GET /tenants/users/{id}/roles 429 attempt 1, ", lines[1])
     assert.matches("again in 0.0 s", lines[1], 1, true)

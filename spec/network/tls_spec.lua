@@ -1,22 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- TLS: whom the client believes, and that nobody else is sent anything.
-local helper = require "spec.support.helper"
 local nginx = require "spec.support.nginx"
 local raw = require "spec.support.server"
+local setting = require "spec.support.setting"
 
-local clients
+setting.install(after_each)
 
-local function connect(server, options)
-  local client = helper.client(server, options)
-  clients[#clients + 1] = client
-  return client
-end
-
-before_each(function() clients = {} end)
-
-after_each(function()
-  for _, client in ipairs(clients) do client:close() end
-end)
+local function connect(server, options) return setting.connect(options, server) end
 
 describe("TLS", function()
   local web

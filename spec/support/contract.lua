@@ -82,7 +82,21 @@ function M.resolve(schema)
   return whole
 end
 
---- What the document says of a row, or nil.
+local METHODS = { "get", "put", "post", "delete", "patch" }
+
+--- "GET /tenants/users" → what the document says of it, for each operation.
+---@return table<string, table>
+function M.operations()
+  local all = {}
+  for path, methods in pairs(M.document.paths) do
+    for _, method in ipairs(METHODS) do
+      if methods[method] then all[method:upper() .. " " .. path] = methods[method] end
+    end
+  end
+  return all
+end
+
+--- What the document says of a row; nil where it does not know the row's method and path.
 function M.described(row)
   local path = M.document.paths[row.path]
   return path and path[row.method:lower()]
@@ -93,24 +107,38 @@ function M.parameters(row, place)
   local found = {}
   for _, owner in ipairs { M.document.paths[row.path], M.described(row) } do
     for _, parameter in ipairs(owner.parameters or {}) do
+      parameter = M.resolve(parameter)
       if parameter["in"] == place then found[#found + 1] = parameter end
     end
   end
   return found
 end
 
---- The schema of a row's body, or nil.
-function M.body_schema(row)
-  local body = M.described(row).requestBody
-  return body and body.content["application/json"].schema
+local function first_of(schema)
+  return schema.oneOf and schema.oneOf[1] or schema
 end
 
---- The schema of a row's answer, or nil where it answers nothing.
+--- The schema of a row's body (of one object, where it may also be a list of them); nil without.
+---@return table? schema
+---@return integer? most of a list
+function M.body_schema(row)
+  local body = M.described(row).requestBody
+  if not body then return nil end
+  local schema = body.content["application/json"].schema
+  local list = schema.oneOf and M.resolve(schema.oneOf[2])
+  return M.resolve(schema), list and list.maxItems
+end
+
+--- The schema of a row's answer as the document has it; nil where it documents none.
+---@return table? schema
+---@return integer status the documented one, or the likely one
 function M.answer_schema(row)
-  for _, response in pairs(M.described(row).responses) do
-    local content = response.content and response.content["application/json"]
-    if content then return content.schema end
-  end
+  local operation = M.described(row)
+  local code, response = next(operation.responses)
+  local status = tonumber(code)
+    or tonumber((operation["x-likely-status"] or "200"):match "%d%d%d")
+  local content = response.content and response.content["application/json"]
+  return content and first_of(content.schema) or nil, status
 end
 
 local function is_required(schema, name)

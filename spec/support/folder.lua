@@ -2,6 +2,9 @@
 -- A temporary folder in which shell commands run as a user of this checkout would run them: lua5.4
 -- finds the modules, examples/ is there, and none of the client's variables is set by itself.
 
+local lfs = require "lfs"
+local scratch = require "spec.support.scratch"
+
 local M = {}
 
 local function quote(text)
@@ -28,10 +31,8 @@ Folder.__index = Folder
 
 --- Makes an empty folder, but for examples/.
 function M.new()
-  local path, here = os.tmpname(), root()
-  os.remove(path)
-  assert(os.execute(("mkdir %s && ln -s %s %s"):format(quote(path), quote(here .. "/examples"),
-    quote(path .. "/examples"))))
+  local path, here = scratch.folder(), root()
+  assert(lfs.link(here .. "/examples", path .. "/examples", true))
   return setmetatable({
     path = path,
     env = { LUA_PATH = absolute(package.path, here), LUA_CPATH = absolute(package.cpath, here) },
@@ -60,12 +61,6 @@ function Folder:run(command, env)
 end
 
 --- Writes a file into it.
-function Folder:write(name, text)
-  local file = assert(io.open(self.path .. "/" .. name, "wb"))
-  file:write(text)
-  file:close()
-end
-
-function Folder:remove() os.execute("rm -r " .. quote(self.path)) end
+function Folder:write(name, text) scratch.write(self.path .. "/" .. name, text) end
 
 return M

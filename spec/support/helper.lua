@@ -29,8 +29,41 @@ function M.message_of(fn, ...)
   return (message:gsub("^[^\n]-:%d+: ", "", 1))
 end
 
+--- Fails where `part` is not in `text`.
+function M.contains(part, text)
+  if not text:find(part, 1, true) then error(("%q is not in %q"):format(part, text), 2) end
+end
+
+--- Calls `try(seconds)` with more and more seconds, until it gives true: for what happens within a
+--- time where the machine is not too busy.
+---@param seconds number the first try's
+---@param try fun(seconds: number): boolean
+function M.patiently(seconds, try)
+  for _ = 1, 8 do
+    if try(seconds) then return end
+    seconds = seconds * 2
+  end
+  error(("not even within %g seconds"):format(seconds / 2), 2)
+end
+
 local function quote(text)
   return "'" .. text:gsub("'", [['\'']]) .. "'"
+end
+
+-- A shell's lines before a script is run: its variables, with this process' search paths.
+local function exports(env)
+  local lines = { "unset CIPHERSCALE_API_KEY CIPHERSCALE_BASE_URL" }
+  local function export(name, value)
+    lines[#lines + 1] = ("export %s=%s"):format(name, quote(value))
+  end
+  export("LUA_PATH", package.path)
+  export("LUA_CPATH", package.cpath)
+  for name, value in pairs(env or {}) do export(name, value) end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function file_of(script)
+  return quote(require("spec.support.scratch").file(script, ".lua"))
 end
 
 --- Starts a script in a child, with the same search paths and none of the client's variables, and
@@ -39,20 +72,9 @@ end
 ---@param env? table<string, string> further variables
 ---@return table child with `pid` and `pipe`, which gives both streams; give it to end_lua at last
 function M.start_lua(script, env)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  file:write(script)
-  file:close()
-  local lines = { "unset CIPHERSCALE_API_KEY CIPHERSCALE_BASE_URL", "ulimit -t 20" }
-  local function export(name, value)
-    lines[#lines + 1] = ("export %s=%s"):format(name, quote(value))
-  end
-  export("LUA_PATH", package.path)
-  export("LUA_CPATH", package.cpath)
-  for name, value in pairs(env or {}) do export(name, value) end
-  lines[#lines + 1] = ("echo $$\nexec lua5.4 %s 2>&1"):format(quote(path))
-  local pipe = assert(io.popen(table.concat(lines, "\n")))
-  return { pipe = pipe, path = path, pid = tonumber(pipe:read "*l") }
+  local pipe = assert(io.popen(("%sulimit -t 20\necho $$\nexec lua5.4 %s 2>&1"):format(exports(env),
+    file_of(script))))
+  return { pipe = pipe, pid = tonumber(pipe:read "*l") }
 end
 
 --- Ends a child of start_lua, where it has not ended.
@@ -60,7 +82,6 @@ function M.end_lua(child)
   -- Until close, its number is nobody else's.
   require("spec.support.process").kill(child.pid)
   child.pipe:close()
-  os.remove(child.path)
 end
 
 --- Runs a script in a child with the same search paths and none of the client's variables.
@@ -69,22 +90,9 @@ end
 ---@return string output both streams
 ---@return integer code the exit code; of a signal, its number and 128
 function M.run_lua(script, env)
-  local lines = { "unset CIPHERSCALE_API_KEY CIPHERSCALE_BASE_URL" }
-  local function export(name, value)
-    lines[#lines + 1] = ("export %s=%s"):format(name, quote(value))
-  end
-  export("LUA_PATH", package.path)
-  export("LUA_CPATH", package.cpath)
-  for name, value in pairs(env or {}) do export(name, value) end
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  file:write(script)
-  file:close()
-  lines[#lines + 1] = "lua5.4 " .. quote(path) .. " 2>&1"
-  local pipe = assert(io.popen(table.concat(lines, "\n")))
+  local pipe = assert(io.popen(("%slua5.4 %s 2>&1"):format(exports(env), file_of(script))))
   local output = pipe:read("*a")
   local _, how, code = pipe:close()
-  os.remove(path)
   return output, how == "signal" and code + 128 or code
 end
 

@@ -60,6 +60,7 @@ local ANSWER_FIELDS = {
 }
 local ACTIONS = { "drop", "reset", "reset_before", "hang" }
 local BLOCK = 65536
+local PATIENCE = 20 -- seconds, for what comes at once where the machine is not busy
 
 local function check_fields(what, given, known)
   for name, value in pairs(given) do
@@ -173,6 +174,16 @@ function Server:count()
   return self.core:count()
 end
 
+--- How often each path was asked for: { ["/tenants/roles"] = 2 }.
+---@return table<string, integer>
+function Server:paths()
+  local counts = {}
+  for _, request in ipairs(self:requests()) do
+    counts[request.path] = (counts[request.path] or 0) + 1
+  end
+  return counts
+end
+
 --- Forgets the requests so far; the script goes on where it was.
 function Server:clear_requests()
   self.core:clear()
@@ -187,18 +198,28 @@ end
 
 --- Blocks until n requests have arrived (since clear_requests).
 ---@param n integer
----@param seconds? number 5
+---@param seconds? number 20
 ---@return boolean arrived
 function Server:wait(n, seconds)
-  return self.core:wait(n, seconds or 5)
+  return self.core:wait(n, seconds or PATIENCE)
+end
+
+--- In a task: lets the others go on until n requests have arrived (since clear_requests).
+---@param n integer
+function Server:let_arrive(n)
+  local give_up = M.now() + PATIENCE
+  while self:count() < n do
+    if M.now() > give_up then error(("%d requests of %d arrived"):format(self:count(), n), 2) end
+    coroutine.yield()
+  end
 end
 
 --- Blocks until at most n connections are open.
 ---@param n integer
----@param seconds? number 5
+---@param seconds? number 20
 ---@return boolean reached
 function Server:wait_open(n, seconds)
-  return self.core:wait_open(n, seconds or 5)
+  return self.core:wait_open(n, seconds or PATIENCE)
 end
 
 --- Closes everything; requests() still answers. Idempotent, also done by the collector.
@@ -224,6 +245,13 @@ function M.start(script)
   return setmetatable({
     core = core, port = port, url = ("http://127.0.0.1:%d"):format(port),
   }, Server)
+end
+
+--- An answer that asks to wait, with Retry-After as it is given; false for none.
+---@param retry_after string|false
+---@param status? integer 429
+function M.busy(retry_after, status)
+  return { status = status or 429, headers = { ["Retry-After"] = retry_after } }
 end
 
 --- A port of 127.0.0.1 on which every connection is refused, the same each time.

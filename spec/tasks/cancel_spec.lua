@@ -3,25 +3,13 @@
 local raw = require "spec.support.server"
 local setting = require "spec.tasks.setting"
 
-local connect, start, start_answering = setting.connect, setting.start, setting.start_answering
+local ask, connect = setting.ask, setting.connect
+local start, start_answering = setting.start, setting.start_answering
 local client, server
 
-setting.install(before_each, after_each, function(a_client, a_server)
+setting.install(after_each, function(a_client, a_server)
   client, server = a_client, a_server
 end)
-
-local function ask(id)
-  return client.users:roles(tostring(id or "u1"))
-end
-
--- How often each path was asked for.
-local function paths()
-  local seen = {}
-  for _, request in ipairs(server:requests()) do
-    seen[request.path] = (seen[request.path] or 0) + 1
-  end
-  return seen
-end
 
 describe("cancel", function()
   local late, hanging, began = { { hang = true } }, nil, nil
@@ -50,7 +38,7 @@ describe("cancel", function()
         return "went on"
       end)
       local watcher = tasks:spawn(function()
-        client.users:roles("other", nil, { timeout = 0.05 })
+        server:let_arrive(1)
         tasks:cancel(task)
       end)
       assert.equal("went on", tasks:wait(task))
@@ -63,7 +51,7 @@ describe("cancel", function()
     local sent, unsent
     client:run(function(tasks)
       local first = tasks:spawn(function() sent = select(2, client.users:invite "u1") end)
-      client.users:roles("other", nil, { timeout = 0.05 })
+      server:let_arrive(1)
       local second = tasks:spawn(function() unsent = select(2, client.users:invite "u2") end)
       coroutine.yield()
       tasks:cancel(first)
@@ -98,7 +86,7 @@ describe("cancel", function()
     end)
     assert.equal(6, #errors)
     for i = 1, 6 do assert_cancelled(errors[i]) end
-    for path in pairs(paths()) do assert.equal("/tenants/users/hangs/roles", path) end
+    for path in pairs(server:paths()) do assert.equal("/tenants/users/hangs/roles", path) end
   end)
 
   it("keeps a task that has not begun from beginning", function()

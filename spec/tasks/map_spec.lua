@@ -2,18 +2,16 @@
 -- map: results in order, many at once.
 local cipherscale = require "cipherscale"
 local helper = require "spec.support.helper"
+local scratch = require "spec.support.scratch"
 local setting = require "spec.tasks.setting"
 
-local connect, start_answering, start = setting.connect, setting.start_answering, setting.start
+local ask, connect = setting.ask, setting.connect
+local start, start_answering = setting.start, setting.start_answering
 local client, server
 
-setting.install(before_each, after_each, function(a_client, a_server)
+setting.install(after_each, function(a_client, a_server)
   client, server = a_client, a_server
 end)
-
-local function ask(id)
-  return client.users:roles(tostring(id or "u1"))
-end
 
 describe("map", function()
   before_each(function() start_answering { max_in_flight = 4 } end)
@@ -54,17 +52,13 @@ describe("map", function()
   end)
 
   it("takes the rows of a CSV file", function()
-    local path = os.tmpname()
-    local file = assert(io.open(path, "w"))
-    file:write("email\na@example.com\nb@example.com\n")
-    file:close()
+    local path = scratch.file "email\na@example.com\nb@example.com\n"
     local emails = {}
     client:run(function(tasks)
       for row in tasks:map(assert(cipherscale.csv(path)), function() end) do
         emails[#emails + 1] = row.email
       end
     end)
-    os.remove(path)
     assert.same({ "a@example.com", "b@example.com" }, emails)
   end)
 
@@ -83,7 +77,7 @@ describe("map", function()
   end)
 
   it("keeps max_in_flight calls under way, and takes few items ahead", function()
-    client = connect { max_in_flight = 8 }
+    start_answering { max_in_flight = 8 }
     local taken, given = 0, 0
     client:run(function(tasks)
       local function iterator()

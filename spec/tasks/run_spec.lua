@@ -4,25 +4,13 @@ local helper = require "spec.support.helper"
 local setting = require "spec.tasks.setting"
 
 local unpack = table.unpack or unpack
-local connect, start, start_answering = setting.connect, setting.start, setting.start_answering
+local ask, connect = setting.ask, setting.connect
+local start, start_answering = setting.start, setting.start_answering
 local client, server
 
-setting.install(before_each, after_each, function(a_client, a_server)
+setting.install(after_each, function(a_client, a_server)
   client, server = a_client, a_server
 end)
-
-local function ask(id)
-  return client.users:roles(tostring(id or "u1"))
-end
-
--- How often each path was asked for.
-local function paths()
-  local seen = {}
-  for _, request in ipairs(server:requests()) do
-    seen[request.path] = (seen[request.path] or 0) + 1
-  end
-  return seen
-end
 
 describe("run", function()
   before_each(function() start_answering { max_in_flight = 4 } end)
@@ -92,7 +80,7 @@ describe("run", function()
     end)
     assert.equal("from within", value)
     assert.equal(12, #order)
-    assert.equal(10, paths()["/tenants/users/inner/roles"])
+    assert.equal(10, server:paths()["/tenants/users/inner/roles"])
   end)
 
   it("within a run may fail there, and be caught", function()
@@ -313,7 +301,7 @@ describe("a call in a task works", function()
       local roles = client.users:roles("outer", fields)
       return roles[1].id == "r"
     end)
-    assert.equal(3, paths()["/tenants/users/outer/roles?rolesOnly=true"])
+    assert.equal(3, server:paths()["/tenants/users/outer/roles?rolesOnly=true"])
   end)
 
   it("in a finaliser", function()

@@ -1,49 +1,27 @@
 -- SPDX-License-Identifier: MIT
--- What the specs of tasks share: a server and a client for it, and that after each of them
--- nothing is in use any more.
-local core = require "cipherscale.core"
-local helper = require "spec.support.helper"
-local raw = require "spec.support.server"
+-- What the specs of tasks share beside spec.support.setting: calls that can be told apart.
+local setting = require "spec.support.setting"
 
-local M = {}
+local M = { connect = setting.connect, start = setting.start }
 
-local server, client, others, tell
+local client
 
---- Makes the spec file start and end each test; `on_start(client, server)` is told of both.
-function M.install(before_each, after_each, on_start)
-  tell = on_start
-  before_each(function()
-    others, tell = {}, on_start
+--- Makes the spec file end what its tests start; `on_start(client, server)` is told of both.
+function M.install(after_each, on_start)
+  setting.install(after_each, function(a_client, a_server)
+    client = a_client
+    on_start(a_client, a_server)
   end)
-  after_each(function()
-    for _, other in ipairs(others) do
-      assert(core.in_use(other) == 0, "a request is still in use")
-      other:close()
-    end
-    if server then server:stop() end
-    server, client = nil, nil
-    tell(nil, nil)
-  end)
-end
-
---- Another client of the server.
-function M.connect(options)
-  local other = helper.client(server, options)
-  others[#others + 1] = other
-  return other
-end
-
---- Starts a server, in place of an earlier one.
-function M.start(script, options)
-  if server then server:stop() end
-  server = raw.start(script)
-  client = M.connect(options)
-  tell(client, server)
 end
 
 --- A server that answers each request; the order tells them apart.
 function M.start_answering(options, delay)
-  M.start({ answers = { { body = '[{"id":"r"}]', delay = delay } } }, options)
+  M.start({ { body = '[{"id":"r"}]', delay = delay } }, options)
+end
+
+--- A call of the client.
+function M.ask(id)
+  return client.users:roles(tostring(id or "u1"))
 end
 
 return M

@@ -5,16 +5,13 @@ local helper = require "spec.support.helper"
 local setting = require "spec.tasks.setting"
 
 local unpack = table.unpack or unpack
-local connect, start, start_answering = setting.connect, setting.start, setting.start_answering
+local ask, connect = setting.ask, setting.connect
+local start, start_answering = setting.start, setting.start_answering
 local client, server
 
-setting.install(before_each, after_each, function(a_client, a_server)
+setting.install(after_each, function(a_client, a_server)
   client, server = a_client, a_server
 end)
-
-local function ask(id)
-  return client.users:roles(tostring(id or "u1"))
-end
 
 describe("spawn", function()
   before_each(function() start_answering { max_in_flight = 4 } end)

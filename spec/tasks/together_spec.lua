@@ -4,16 +4,13 @@ local helper = require "spec.support.helper"
 local raw = require "spec.support.server"
 local setting = require "spec.tasks.setting"
 
-local connect, start, start_answering = setting.connect, setting.start, setting.start_answering
+local ask, connect = setting.ask, setting.connect
+local start, start_answering = setting.start, setting.start_answering
 local client, server
 
-setting.install(before_each, after_each, function(a_client, a_server)
+setting.install(after_each, function(a_client, a_server)
   client, server = a_client, a_server
 end)
-
-local function ask(id)
-  return client.users:roles(tostring(id or "u1"))
-end
 
 describe("a task that yields by itself", function()
   before_each(function() start_answering { max_in_flight = 4 } end)
@@ -40,7 +37,7 @@ describe("a task that yields by itself", function()
         ask()
         answered = true
       end)
-      local give_up = raw.now() + 2
+      local give_up = raw.now() + 20
       while not answered do
         turns = turns + 1
         if raw.now() > give_up then error "starved" end
