@@ -40,7 +40,8 @@ end
 
 --- Runs `calls` calls under `limit` (a table as for sandbox.start, or a list as above). Also:
 --- in_flight (32), round_trip (0.02 s), seed (42), uneven (0; 0.6: give or take 30 %, so that some
---- overtake others), method ("PATCH"), rate (a fixed bound), said (a function from the seconds of the server's Retry-After to those that it says, or nil), longest (900 s).
+--- overtake others), method ("PATCH"), rate (a fixed bound), longest (900 s), said (a function from
+--- the seconds of the server's Retry-After to those that it says, or nil).
 ---@return table { seconds =, sent =, refused =, share =, rate = }
 function M.run(setting)
   local calls, in_flight = setting.calls, setting.in_flight or 32
