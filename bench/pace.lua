@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- run.lua pace [CHANGES]: jobs at the limit of a sandbox, by a client that has to find the limit
 -- and by one that knows it (option `rate`). Prints the share of requests that were refused, and
--- the time as a ratio. The same styles, simulated for hours: spec/pace_limits_spec.lua.
+-- the time as a ratio. A small bucket that is refilled fast is the worst of them: it tells its
+-- limit only by a second refusal, and two waits of a whole second are 20 % of ten. The same styles,
+-- simulated for hours: spec/pace_limits_spec.lua.
 
 local core = require "cipherscale.core"
 local limited = require "spec.support.limited"

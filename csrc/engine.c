@@ -410,7 +410,7 @@ static void start_what_may(struct cs_engine *engine, double now) {
   struct cs_request *request;
   end_hopeless(engine, now);
   while (engine->active.count < engine->settings.max_in_flight &&
-         (request = cs_turns_next(&engine->turns, now)))
+         (request = cs_turns_next(&engine->turns, &engine->active, now)))
     start(engine, request, now);
 }
 
@@ -453,8 +453,8 @@ static double quiet_time(const struct cs_engine *engine, double seconds) {
   double now = cs_engine_now();
   if (engine->timer >= 0) earlier(&seconds, engine->timer - now);
   if (engine->waiting.first) earlier(&seconds, engine->waiting.first->due - now);
-  bool room = engine->active.count < engine->settings.max_in_flight;
-  return cs_turns_quiet(&engine->turns, now, room, seconds);
+  return cs_turns_quiet(&engine->turns, &engine->active, engine->settings.max_in_flight,
+                        now, seconds);
 }
 
 static int curl_mask(int mask) {

@@ -20,12 +20,26 @@ void cs_turns_queue(struct cs_turns *turns, struct cs_request *request, double n
   cs_list_move_before(list, next, request);
 }
 
-struct cs_request *cs_turns_next(const struct cs_turns *turns, double now) {
+/* Whether one more of the class may be under way. Counted only until it has shown that
+   much may be. */
+static bool has_room(const struct cs_turns *turns, const struct cs_list *active,
+                     enum cs_class class) {
+  int room = cs_pace_room(&turns->pace, class);
+  if (active->count < room) return true;
+  for (const struct cs_request *request = active->first; request; request = request->next)
+    room -= cs_class_of(request) == class;
+  return room > 0;
+}
+
+struct cs_request *cs_turns_next(const struct cs_turns *turns,
+                                 const struct cs_list *active, double now) {
   struct cs_request *best = NULL;
-  for (int class = 0; class < CS_CLASSES; class ++) {
+  for (int i = 0; i < CS_CLASSES; i++) {
+    enum cs_class class = (enum cs_class)i;
     struct cs_request *request = turns->queued[class].first;
     if (!request || (best && best->submitted <= request->submitted)) continue;
-    if (cs_pace_delay(&turns->pace, (enum cs_class) class, now) <= 0) best = request;
+    if (cs_pace_delay(&turns->pace, class, now) <= 0 && has_room(turns, active, class))
+      best = request;
   }
   return best;
 }
@@ -66,12 +80,14 @@ struct cs_request *cs_turns_hopeless(const struct cs_turns *turns, double now,
   return NULL;
 }
 
-double cs_turns_quiet(const struct cs_turns *turns, double now, bool room,
-                      double seconds) {
-  for (int class = 0; class < CS_CLASSES; class ++) {
+double cs_turns_quiet(const struct cs_turns *turns, const struct cs_list *active,
+                      int max_in_flight, double now, double seconds) {
+  for (int i = 0; i < CS_CLASSES; i++) {
+    enum cs_class class = (enum cs_class)i;
     const struct cs_request *request = turns->queued[class].first;
     if (!request) continue;
-    double delay = cs_pace_delay(&turns->pace, (enum cs_class) class, now);
+    bool room = active->count < max_in_flight && has_room(turns, active, class);
+    double delay = cs_pace_delay(&turns->pace, class, now);
     if (room && delay < seconds) seconds = delay;
     for (; request; request = request->next)
       if (request->deadline - now < seconds) seconds = request->deadline - now;

@@ -25,8 +25,10 @@ static inline enum cs_class cs_class_of(const struct cs_request *request) {
 
 void cs_turns_queue(struct cs_turns *turns, struct cs_request *request, double now);
 
-/* The request that may start now, still queued; NULL for none. */
-struct cs_request *cs_turns_next(const struct cs_turns *turns, double now);
+/* The request that may start now, still queued, beside those that are active; NULL for
+   none. */
+struct cs_request *cs_turns_next(const struct cs_turns *turns,
+                                 const struct cs_list *active, double now);
 
 /* Notes that it starts now. */
 void cs_turns_start(struct cs_turns *turns, struct cs_request *request, double now);
@@ -43,8 +45,8 @@ struct cs_request *cs_turns_hopeless(const struct cs_turns *turns, double now,
                                      enum cs_kind *kind);
 
 /* Seconds until one of the above may change, but at most `seconds`. */
-double cs_turns_quiet(const struct cs_turns *turns, double now, bool room,
-                      double seconds);
+double cs_turns_quiet(const struct cs_turns *turns, const struct cs_list *active,
+                      int max_in_flight, double now, double seconds);
 
 #pragma GCC visibility pop
 

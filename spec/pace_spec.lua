@@ -119,12 +119,12 @@ describe("a refusal", function()
     end
   end)
 
-  it("lowers the rate to nine tenths of what was delivered in the last second", function()
+  it("lowers the rate to 95 % of what was delivered in the last second", function()
     for _, rate in ipairs { 10, 50, 200, 1000 } do
       local pace = delivering(rate, 100, "writes")
       assert.equal(0, pace:rate(100, "writes"))
       assert.is_true(pace:refused(100, 100, 1, "writes"))
-      near(0.9 * rate, pace:rate(100, "writes"), 1 + 0.02 * rate)
+      near(0.95 * rate, pace:rate(100, "writes"), 1 + 0.02 * rate)
       assert.equal(0, pace:rate(100, "reads"))
     end
   end)
@@ -136,7 +136,7 @@ describe("a refusal", function()
       pace:delivered(100, 100.01)
     end
     pace:refused(100, 100.02, 60)
-    near(0.9 * 20 / 60, pace:rate(100.02), 0.02)
+    near(0.95 * 20 / 60, pace:rate(100.02), 0.02)
   end)
 
   it("with nothing delivered leaves the rate as it was", function()
@@ -158,11 +158,32 @@ describe("a refusal", function()
     pace:refused(99.9, 100, 1)
     local rate = pace:rate(100)
     for i = 1, 31 do
-      pace:delivered(99.95, 100 + i / 1000)
       assert.is_false(pace:refused(99.95, 100.001 + i / 1000, 1))
     end
     assert.equal(rate, pace:rate(100.1))
     near(1.032, pace:delay(100), 1e-6)
+  end)
+
+  it("that overtook what was delivered counts that as well, until the next is delivered", function()
+    local pace = probe.pace(0)
+    pace:refused(99.95, 100, 1)
+    assert.equal(0, pace:rate(100))
+    for i = 1, 20 do pace:delivered(99.9, 100 + i / 1000) end
+    near(19, pace:rate(100.1))
+    pace:start(101)
+    pace:delivered(101, 101.1)
+    local rate = pace:rate(101.1)
+    pace:delivered(99.9, 101.1)
+    assert.equal(rate, pace:rate(101.1))
+  end)
+
+  it("takes half of a rate that was seen for a while, at most", function()
+    local pace = delivering(200, 100)
+    pace:refused(100, 100, 1)
+    local rate = pace:rate(101)
+    pace:delivered(101, 101.1)
+    pace:refused(101.2, 101.3, 1)
+    assert.is_true(pace:rate(102.3) > 0.45 * rate)
   end)
 
   it("of such an attempt can make the wait longer, never shorter", function()
@@ -277,7 +298,7 @@ describe("after the wait", function()
     local pace = delivering(200, 100)
     pace:refused(100, 100, 1)
     local low = pace:rate(101)
-    local full = low / 0.9
+    local full = low / 0.95
     near(full, pace:rate(131), 1e-6)
     local before = low
     for t = 102, 131 do
@@ -297,17 +318,45 @@ describe("after the wait", function()
     near(0.105, pace:rate(100 + (60 + 120) / 0.1), 1e-9)
   end)
 
-  it("one that was seen in a burst is tried, then doubled", function()
+  it("one that was seen in a burst is doubled, start by start", function()
     local pace = probe.pace(0)
     for _ = 1, 10 do pace:delivered(100, 100) end
     pace:refused(100, 100, 1)
     local low = pace:rate(101)
-    near(9, low, 0.1)
-    local ten_starts = 10 / low
-    assert.equal(low, pace:rate(101 + 0.99 * ten_starts))
-    near(2 * low, pace:rate(101 + 2 * ten_starts), 1e-6)
-    near(8 * low, pace:rate(101 + 4 * ten_starts), 1e-6)
+    near(9.5, low, 0.1)
+    near(2 * low, pace:rate(101 + 1 / low), 1e-6)
+    near(8 * low, pace:rate(101 + 3 / low), 1e-6)
     assert.is_true(pace:rate(1e9) >= 1e6 and pace:rate(1e9) < math.huge)
+  end)
+
+  it("finds by what a bucket was refilled, apart from what it had stored", function()
+    local pace = probe.pace(0)
+    for _ = 1, 10 do pace:delivered(100, 100) end
+    pace:refused(100, 100, 1)
+    -- Ten that were stored again, and 200 a second.
+    for i = 1, 50 do pace:delivered(101.5, 101.5 + i * 0.2 / 50) end
+    pace:refused(101.7, 101.7, 1)
+    near(0.95 * 200, pace:rate(102.7), 10)
+  end)
+end)
+
+describe("before the first refusal", function()
+  it("few are under way at once, and more the more were delivered", function()
+    local pace = probe.pace(0)
+    assert.equal(8, pace:room("writes"))
+    for _ = 1, 20 do pace:delivered(100, 100, "writes") end
+    assert.equal(8, pace:room("writes"))
+    for _ = 1, 24 do pace:delivered(100, 100, "writes") end
+    assert.equal(32, pace:room("writes"))
+    assert.equal(8, pace:room("reads"))
+  end)
+
+  it("and no bound but the rate's afterwards, or with one that was learned earlier", function()
+    local pace = probe.pace(0)
+    pace:refused(100, 100, 1, "writes")
+    assert.is_true(pace:room("writes") >= 1000)
+    pace:lower(5, 100, "reads")
+    assert.is_true(pace:room("reads") >= 1000)
   end)
 end)
 

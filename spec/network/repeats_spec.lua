@@ -353,15 +353,18 @@ describe("an outage", function()
   end)
 
   it("does not count what the server asks to send again", function()
-    local answers = {}
-    for i = 1, 200 do answers[i] = SOON end
-    for i = 201, 400 do answers[i] = { body = "[]" } end
-    answers[401] = { status = 500 }
+    -- As many as were delivered before may be under way when the first is refused.
+    local before, answers = 220, {}
+    for i = 1, before do answers[i] = { body = "[]" } end
+    for i = before + 1, before + 200 do answers[i] = SOON end
+    for i = before + 201, before + 400 do answers[i] = { body = "[]" } end
+    answers[before + 401] = { status = 500 }
     start(answers, { max_retries = 1, max_in_flight = 200 })
+    for i = 1, before do assert(client.users:roles("u" .. i)) end
     client:run(function(tasks)
       for i = 1, 200 do tasks:spawn(function() client.users:roles("u" .. i) end) end
     end)
-    assert.equal(400, server:count())
+    assert.equal(before + 400, server:count())
     local _, err = client.users:roles("u1")
     assert.equal(500, err.status)
     assert.equal(2, err.attempts)

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- A client's pace against a service that limits, on a clock of its own: hours pass in milliseconds.
 -- The limits are the sandbox's (lua/cipherscale/sandbox/misbehaviour.lua), the pace is csrc/pace.c
--- through the probe; the client is modelled: so many calls, so many in flight, a constant round
--- trip, and wake-ups that are up to a millisecond late.
+-- through the probe; the client is modelled: so many calls, so many in flight, round trips that
+-- are all the same or of which some overtake others, wake-ups that are up to a millisecond late.
 
 local misbehaviour = require "cipherscale.sandbox.misbehaviour"
 local probe = require "spec.support.probe"
@@ -39,25 +39,38 @@ local function rules_of(limit)
 end
 
 --- Runs `calls` calls under `limit` (a table as for sandbox.start, or a list as above). Also:
---- in_flight (32), round_trip (0.02 s), method ("PATCH"), rate (a fixed bound), said (a function
---- from the seconds of the server's Retry-After to those that it says, or nil), longest (900 s).
+--- in_flight (32), round_trip (0.02 s), seed (42), uneven (0; 0.6: give or take 30 %, so that some
+--- overtake others), method ("PATCH"), rate (a fixed bound), longest (900 s), said (a function from
+--- the seconds of the server's Retry-After to those that it says, or nil).
 ---@return table { seconds =, sent =, refused =, share =, rate = }
 function M.run(setting)
   local calls, in_flight = setting.calls, setting.in_flight or 32
   local method, round_trip = setting.method or "PATCH", setting.round_trip or 0.02
   local class = method == "GET" and "reads" or "writes"
   local rules = rules_of(setting.limit)
-  local pace, random = probe.pace(setting.rate or 0), M.random(42)
+  local pace, random = probe.pace(setting.rate or 0), M.random(setting.seed or 42)
   local now, queued, sent, refused, done = 0, calls, 0, 0, 0
-  local flights, first, last = {}, 1, 0
+  local arrived = 0
+  local flights = {} -- the next to end is the last
 
-  local function room() return queued > 0 and last - first + 1 < in_flight end
+  local function room()
+    return queued > 0 and #flights < math.min(in_flight, pace:room(class))
+  end
+
+  local uneven = setting.uneven or 0
+  local function one_way() return round_trip * (0.5 + uneven * (random() - 0.5)) end
 
   local function start()
     pace:start(now, class)
-    queued, sent, last = queued - 1, sent + 1, last + 1
-    local outcome = rules(now):decide(method, "/", now + round_trip / 2)
-    flights[last] = { started = now, ends = now + round_trip, answer = outcome.answer }
+    queued, sent = queued - 1, sent + 1
+    local arrives = now + one_way()
+    -- The service has one clock, whatever the order in which requests come.
+    arrived = math.max(arrived, arrives)
+    local outcome = rules(now):decide(method, "/", arrived)
+    local flight = { started = now, ends = arrives + one_way(), answer = outcome.answer }
+    local at = #flights + 1
+    while at > 1 and flights[at - 1].ends < flight.ends do at = at - 1 end
+    table.insert(flights, at, flight)
   end
 
   local function settle(flight)
@@ -72,14 +85,10 @@ function M.run(setting)
 
   while done < calls do
     while room() and pace:delay(now, class) <= 0 do start() end
-    local wake = first <= last and flights[first].ends or math.huge
+    local wake = flights[1] and flights[#flights].ends or math.huge
     if room() then wake = math.min(wake, now + pace:delay(now, class) + random() * 0.001) end
     now = wake
-    while first <= last and flights[first].ends <= now do
-      local flight = flights[first]
-      flights[first], first = nil, first + 1
-      settle(flight)
-    end
+    while flights[1] and flights[#flights].ends <= now do settle(table.remove(flights)) end
   end
   return { seconds = now, sent = sent, refused = refused, share = refused / sent,
            rate = pace:rate(now, class) }

@@ -212,6 +212,13 @@ static int pace_delay(lua_State *L) {
   return 1;
 }
 
+/* pace:room(class) */
+static int pace_room(lua_State *L) {
+  const struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
+  lua_pushinteger(L, cs_pace_room(pace, check_class(L, 2)));
+  return 1;
+}
+
 /* pace:start(now, class) */
 static int pace_start(lua_State *L) {
   struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
@@ -290,9 +297,11 @@ int luaopen_spec_support_probe(lua_State *L) {
     {"bytes", buffer_bytes},   {"capacity", buffer_capacity},
     {"__gc", buffer_free},     {NULL, NULL}};
   static const luaL_Reg pace_methods[] = {
-    {"delay", pace_delay},     {"start", pace_start}, {"delivered", pace_delivered},
-    {"refused", pace_refused}, {"told", pace_told},   {"shut", pace_shut},
-    {"rate", pace_rate},       {"lower", pace_lower}, {NULL, NULL}};
+    {"delay", pace_delay},         {"start", pace_start},
+    {"delivered", pace_delivered}, {"refused", pace_refused},
+    {"told", pace_told},           {"shut", pace_shut},
+    {"rate", pace_rate},           {"lower", pace_lower},
+    {"room", pace_room},           {NULL, NULL}};
   static const luaL_Reg functions[] = {{"buffer", buffer_new},
                                        {"url_params", url_params},
                                        {"url_encode", url_encode},
