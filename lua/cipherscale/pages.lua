@@ -68,6 +68,13 @@ local function fresh_of(page, before, seen)
   return fresh
 end
 
+-- Whether a page says that more follow, after `read` pages; nil where it says nothing.
+local function says_more(page, read)
+  local more, pages = flag(page.hasNext), figure(page.pageCount or page.totalPages, 0)
+  if more ~= nil then return more end
+  return page.next and page.next ~= "" or pages and pages > read or nil
+end
+
 -- Whether a page may have been refused for our `limit`, and not for what the caller asked.
 local function is_about_limit(err, fields)
   if err.status ~= 400 and err.status ~= 422 then return false end
@@ -88,7 +95,7 @@ local function new_walk(source, fields, options)
   if not own_limit then asked.limit = PAGE_SIZE end
   return setmetatable({
     source = source, fields = fields, options = options, asked = asked, own_limit = own_limit,
-    whole = source.whole, seen = core.seen(), given = 0, offset = 0, fresh = {}, n = 0,
+    whole = source.whole, seen = core.seen(), given = 0, offset = 0, pages = 0, fresh = {}, n = 0,
   }, Walk)
 end
 
@@ -128,19 +135,24 @@ function Walk:read_page()
     return nil, shifted(("the list changed while it was read: %d were announced, and then %d")
       :format(self.total, total))
   end
-  self.total, self.more = total or self.total, flag(page.hasNext)
+  if #self.fresh > 0 then self.pages = self.pages + 1 end
+  self.total, self.more = total or self.total, says_more(page, self.pages)
   -- How far the next page is: what the service says of its own limit, but not beyond what came.
-  self.offset = self.offset + math.min(figure(page.limit, 1) or #data, #data)
+  local limit = figure(page.limit, 1)
+  self.offset = self.offset + math.min(limit or #data, #data)
+  self.stuck = #self.fresh == 0 and limit and #data >= limit
   -- A service that does not know `offset` would give the same page for ever.
   self.ended = #self.fresh == 0 or self.more == false
     or self.more ~= true and self.total and self.offset >= self.total
   return true
 end
 
--- Why what came is not everything, or nil.
+-- Why what came is not everything, or may not be; or nil.
 function Walk:problem()
   if self.more == true then
     return shifted "the service says that there is more, and gives nothing new"
+  elseif self.stuck and not self.total and self.more == nil then
+    return shifted "the service gives the same full page again, and does not say whether more follow"
   elseif self.total and self.given ~= self.total then
     return shifted(("the list changed while it was read: %d different items came, "
       .. "%d were announced"):format(self.given, self.total))
