@@ -152,7 +152,7 @@ function Walk:problem()
   if self.more == true then
     return shifted "the service says that there is more, and gives nothing new"
   elseif self.stuck and not self.total and self.more == nil then
-    return shifted "the service gives the same full page again, and does not say whether more follow"
+    return shifted "the service gives the same full page again, and does not say what follows"
   elseif self.total and self.given ~= self.total then
     return shifted(("the list changed while it was read: %d different items came, "
       .. "%d were announced"):format(self.given, self.total))
