@@ -110,8 +110,8 @@ int cs_binding_finish(lua_State *L, struct cs_call *call, int options) {
   const struct cs_endpoint *row = call->row;
   struct cs_request *request = call->request;
   struct cs_call_options merged = call->client->defaults;
-  bool has_options = !lua_isnil(L, options);
-  if (has_options) cs_options_read_call(L, name_of(call), options, &merged);
+  bool may_want_response =
+    !lua_isnil(L, options) && cs_options_read_call(L, name_of(call), options, &merged);
   request->timeout = merged.timeout;
   request->total_timeout = merged.total_timeout;
   request->max_retry_wait = merged.max_retry_wait;
@@ -122,7 +122,7 @@ int cs_binding_finish(lua_State *L, struct cs_call *call, int options) {
   request->operation = call->operation;
   request->as_page = call->as_page;
   request->silent = call->client->telling;
-  if (!has_options) return 0;
+  if (!may_want_response) return 0;
   lua_getfield(L, -1, "response");
   return 1;
 }

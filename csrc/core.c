@@ -9,6 +9,7 @@
 #include "error.h"
 #include "journal_lua.h"
 #include "json.h"
+#include "options.h"
 #include "schedule.h"
 #include "seen_lua.h"
 #include "shape.h"
@@ -106,12 +107,19 @@ int luaopen_cipherscale_core(lua_State *L);
 
 int luaopen_cipherscale_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"new", cs_client_new},      {"operations", core_operations},
-    {"error", cs_error_new},     {"pager", cs_binding_pager},
-    {"check", cs_binding_check}, {"tell", cs_words_tell},
-    {"pace", cs_client_pace},    {"set_pace", cs_client_set_pace},
-    {"quote", cs_json_quote},    {"decode", cs_json_decode_string},
-    {"seen", cs_seen_lua_new},   {NULL, NULL},
+    {"new", cs_client_new},
+    {"operations", core_operations},
+    {"error", cs_error_new},
+    {"pager", cs_binding_pager},
+    {"check", cs_binding_check},
+    {"tell", cs_words_tell},
+    {"pace", cs_client_pace},
+    {"set_pace", cs_client_set_pace},
+    {"quote", cs_json_quote},
+    {"decode", cs_json_decode_string},
+    {"seen", cs_seen_lua_new},
+    {"options", cs_options_settle},
+    {NULL, NULL},
   };
   luaL_checkversion(L);
   if (cs_transport_global_init() != CS_OK)

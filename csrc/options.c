@@ -93,10 +93,33 @@ static const struct cs_options defaults = {
   .max_response_bytes = 16 * 1024 * 1024,
 };
 
-void cs_options_read_call(lua_State *L, const char *call, int index,
+static const char settled_type[] = "cipherscale.options";
+
+/* options(table) -> the same, read once for thousands of calls. */
+int cs_options_settle(lua_State *L) {
+  const struct cs_place place = {.call = "options", .member = "option"};
+  struct cs_call_options *settled = lua_newuserdatauv(L, sizeof *settled, 0);
+  *settled = (struct cs_call_options){-1, -1, -1, -1}; /* not given */
+  cs_shape_read(L, &place, 1, call_options, settled);
+  lua_settop(L, 2);
+  luaL_newmetatable(L, settled_type);
+  lua_setmetatable(L, 2);
+  return 1;
+}
+
+bool cs_options_read_call(lua_State *L, const char *call, int index,
                           struct cs_call_options *options) {
-  const struct cs_place place = {.call = call, .member = "option"};
-  cs_shape_read(L, &place, index, call_options, options);
+  const struct cs_call_options *settled = luaL_testudata(L, index, settled_type);
+  if (!settled) {
+    const struct cs_place place = {.call = call, .member = "option"};
+    cs_shape_read(L, &place, index, call_options, options);
+    return true;
+  }
+  if (settled->timeout >= 0) options->timeout = settled->timeout;
+  if (settled->total_timeout >= 0) options->total_timeout = settled->total_timeout;
+  if (settled->max_retry_wait >= 0) options->max_retry_wait = settled->max_retry_wait;
+  if (settled->max_retries >= 0) options->max_retries = settled->max_retries;
+  return false;
 }
 
 /* ---- The API key ---- */

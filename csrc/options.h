@@ -35,10 +35,14 @@ struct cs_options {
    table that keeps its strings alive and holds on_event. Raises what is wrong. */
 void cs_options_read(lua_State *L, int index, struct cs_options *options);
 
-/* Reads the options of one call over its defaults; pushes the table that holds
-   `response`. */
-void cs_options_read_call(lua_State *L, const char *call, int index,
+/* Reads the options of one call over its defaults: a table, which is pushed as it may hold
+   `response` (then true), or what cs_options_settle made of one. */
+bool cs_options_read_call(lua_State *L, const char *call, int index,
                           struct cs_call_options *options);
+
+/* lua_CFunction, core.options(table): for a caller who gives the same options, and no
+   `response`, to thousands of calls. */
+int cs_options_settle(lua_State *L);
 
 #pragma GCC visibility pop
 

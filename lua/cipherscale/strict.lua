@@ -20,7 +20,7 @@ function M.index(what, optional)
   local fields = {}
   for name in (optional or ""):gmatch "%S+" do fields[name] = true end
   return function(object, name)
-    if not is_public(name) or fields[name] then return nil end
+    if fields[name] or not is_public(name) then return nil end
     local known = {}
     for other in pairs(object) do
       if is_public(other) then known[#known + 1] = other end

@@ -50,7 +50,7 @@ end
 -- Where the service allows only so much, what is begun waits its turn inside the client, and would
 -- still be sent after a stop. So no more people are under way than two seconds' worth.
 function Job:hold_back(rate)
-  while rate and not self.report.stopped and self.under_way >= math.max(1, math.ceil(rate * 2)) do
+  while rate and not self.stopped and self.under_way >= math.max(1, math.ceil(rate * 2)) do
     if self.progress then self:call("on_progress", self.progress) end
     self.signal = self.signal or {}
     self.tasks.scheduler:wait_for(self.signal)
@@ -72,7 +72,7 @@ end
 function Job:next_person()
   local rate = core.pace(self.client)
   if rate then self:hold_back(rate) end
-  if self.report.stopped then return nil end
+  if self.stopped then return nil end
   local ok, person = pcall(self.people)
   if not ok then
     -- A journal that cannot be written any more cannot be read either.
@@ -82,7 +82,7 @@ function Job:next_person()
     local reason = self:why_stop()
     if reason then self:stop("%s", reason) end
   end
-  return not self.report.stopped and person or nil
+  return not self.stopped and person or nil
 end
 
 -- The first change is made alone, also without a canary: a client that may not send at all shows
@@ -157,7 +157,7 @@ local function run(case, given, limits, outcome)
     max_duration = given.max_duration or false,
     with_canary = given.canary ~= false and not case.verb.once,
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
-    begun = now, synced = now, flushed = now, signal = false, raised = false,
+    begun = now, synced = now, flushed = now, signal = false, raised = false, stopped = false,
   }), Job)
   -- What the last run learned of the service's limit is where this one begins.
   if story.ended and story.ended.rate then core.set_pace(case.client, story.ended.rate) end

@@ -23,7 +23,9 @@ local Job = {}
 Job.__index = Job
 
 function Job:stop(reason, ...)
-  self.report.stopped = self.report.stopped or reason:format(...)
+  if self.stopped then return end
+  self.stopped = reason:format(...)
+  self.report.stopped = self.stopped
 end
 
 -- A callback that raises ends the job; its error is raised again once everything has come to rest.
@@ -189,7 +191,7 @@ end
 
 -- Changes one person; gives the fate, or nil, err where nothing could be sent at all.
 function Job:change(person)
-  if self.report.stopped then return nil end
+  if self.stopped then return nil end
   local change, done = person.change, state.NOTHING
   if self.careful then
     change, done = self:prepare(person)

@@ -11,7 +11,7 @@ local state = require "cipherscale.bulk.state"
 
 -- For a job that may last for hours: the longest Retry-After to wait for, and no end to a call
 -- that waits its turn.
-local PATIENT = { max_retry_wait = 900, total_timeout = 604800 }
+local PATIENT = core.options { max_retry_wait = 900, total_timeout = 604800 }
 
 -- How many users are asked at most whether the service tells direct roles from inherited ones.
 local PROOFS = 20
