@@ -208,7 +208,7 @@ CONSTANTLY := --helper=spec/support/collector.lua
 # Reports go to files, one for each interpreter that the suite starts, so that those of a child
 # count as well. UBSan's own go to standard error under gcc; aborting makes ASan write one too.
 asan:
-	@rm -f build/asan/report.*
+	@rm -f build/asan/report.* build/asan/processes
 	@$(MAKE) SANITIZE=address,undefined BUILD=build/asan asan-check
 .PHONY: asan-check
 asan-check: $(BUILD)/bin/lua5.4
@@ -217,9 +217,7 @@ asan-check: $(BUILD)/bin/lua5.4
 	UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$(CURDIR)/$(BUILD)/report \
 	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" \
 	DIVISOR=10 $(MAKE) check BUSTED_FLAGS='$(BUSTED_FLAGS) $(CONSTANTLY)' || status=1; \
-	for report in $(BUILD)/report.*; do \
-	  test -e $$report && { cat $$report; status=1; }; \
-	done; exit $$status
+	.ci/sanitizer_reports $(BUILD) || status=1; exit $$status
 
 # The interpreter with the checker's runtime; what it starts (nginx, curl) runs without.
 $(BUILD)/bin/lua5.4: .ci/sanitized_lua $(BUILD)/bin/unload.so $(BUILD)/flags
@@ -243,8 +241,9 @@ valgrind: valgrind-deps
 
 # Every request of the client, judged by a server that nobody here wrote. Never skipped: without
 # Prism it fails.
-PRISM := @stoplight/prism-cli@5.14.2
-PRISM_HERE := build/prism/$(notdir $(PRISM))
+# Its parts are named, too: the newest that it would take need a newer Node.js than Debian 12 has.
+PRISM := @stoplight/prism-cli@5.14.2 @stoplight/prism-http-server@5.12.2 @stoplight/prism-http@5.12.0
+PRISM_HERE := build/prism/$(notdir $(firstword $(PRISM)))
 .PHONY: contract
 contract: contract-deps
 	@$(MAKE) $(PRISM_HERE)
