@@ -11,7 +11,7 @@ PLAIN_NAMES := list url base_url buffer retry pace turns events poller forked re
   engine crc32c record lines journal seen
 TABLE_NAMES := endpoints fields
 LUA_SIDE_NAMES := core client options schedule wait binding direct shape query writer names words \
-  check json error answer journal_lua seen_lua
+  check json error head answer journal_lua seen_lua
 SANDBOX_NAMES := core server rules log
 
 PLAIN_SOURCES := $(PLAIN_NAMES:%=csrc/%.c)

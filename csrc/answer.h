@@ -25,13 +25,6 @@ int cs_answer_push(lua_State *L, struct cs_request *request,
                    const struct cs_endpoint *row, const struct cs_answer_context *context,
                    int response);
 
-/* Pushes the id that the service gave the request in a header; pushes nothing and returns
-   0 when there is none. */
-int cs_answer_push_request_id(lua_State *L, const struct cs_request *request);
-
-/* Pushes the reason phrase of the status line: "Not Found". */
-void cs_answer_push_reason(lua_State *L, const struct cs_request *request);
-
 #pragma GCC visibility pop
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "answer.h"
+#include "head.h"
 #include "json.h"
 #include "url.h"
 
@@ -264,7 +264,7 @@ static void describe_http(lua_State *L, const struct cs_request *request, int re
   push_line(L, body, length, QUOTED_BODY);
   if (lua_rawlen(L, -1) == 0) {
     lua_pop(L, 1);
-    cs_answer_push_reason(L, request);
+    cs_head_push_reason(L, request);
   }
   lua_setfield(L, record, "message");
 }
@@ -348,7 +348,7 @@ void cs_error_push(lua_State *L, const struct cs_request *request,
   if (!request->head_complete) return;
   lua_pushinteger(L, request->status);
   lua_setfield(L, record, "status");
-  if (cs_answer_push_request_id(L, request)) lua_setfield(L, record, "request_id");
+  if (cs_head_push_request_id(L, request)) lua_setfield(L, record, "request_id");
   if (request->answer.length > 0) {
     size_t n = request->answer.length;
     lua_pushlstring(L, request->answer.data, n > SHOWN_BODY ? SHOWN_BODY : n);

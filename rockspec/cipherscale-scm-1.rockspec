@@ -90,6 +90,7 @@ build = {
         "csrc/error.c",
         "csrc/journal_lua.c",
         "csrc/seen_lua.c",
+        "csrc/head.c",
         "csrc/answer.c",
         "csrc/endpoints.c",
         "csrc/fields.c",
