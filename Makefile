@@ -242,7 +242,7 @@ valgrind: valgrind-deps
 # Every request of the client, judged by a server that nobody here wrote. Never skipped: without
 # Prism it fails.
 # Its parts are named, too: the newest that it would take need a newer Node.js than Debian 12 has.
-PRISM := @stoplight/prism-cli@5.14.2 @stoplight/prism-http-server@5.12.2 @stoplight/prism-http@5.12.0
+PRISM := $(addprefix @stoplight/prism-,cli@5.14.2 http-server@5.12.2 http@5.12.0)
 PRISM_HERE := build/prism/$(notdir $(firstword $(PRISM)))
 .PHONY: contract
 contract: contract-deps
