@@ -35,8 +35,8 @@ struct cs_options {
    table that keeps its strings alive and holds on_event. Raises what is wrong. */
 void cs_options_read(lua_State *L, int index, struct cs_options *options);
 
-/* Reads the options of one call over its defaults: those of a table, which is pushed since
-   it may hold `response` (then true), or those that cs_options_settle has read. */
+/* Reads the options of one call over its defaults: those of a table, which is pushed
+   since it may hold `response` (then true), or those that cs_options_settle has read. */
 bool cs_options_read_call(lua_State *L, const char *call, int index,
                           struct cs_call_options *options);
 
