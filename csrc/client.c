@@ -323,7 +323,12 @@ int cs_client_pace(lua_State *L) {
   const struct cs_pace *pace = pace_of(L);
   push_pace(L, pace, CS_WRITES);
   push_pace(L, pace, CS_READS);
-  return 4;
+  if (pace->rate > 0) {
+    lua_pushnumber(L, pace->rate);
+  } else {
+    lua_pushnil(L);
+  }
+  return 5;
 }
 
 int cs_client_set_pace(lua_State *L) {

@@ -40,9 +40,9 @@ struct cs_client *cs_client_check(lua_State *L, int index);
 /* Pushes the table of members of the client at `index`. */
 void cs_client_push_members(lua_State *L, int index);
 
-/* Lua: core.pace(client) -> write_rate or nil, write_wait, read_rate or nil, read_wait:
-   starts a second that the service's refusals have taught, and seconds until the next
-   start is allowed. */
+/* Lua: core.pace(client) -> write_rate or nil, write_wait, read_rate or nil, read_wait,
+   rate or nil: starts a second that the service's refusals have taught, and seconds until
+   the next start is allowed; at last the client's own bound for both. */
 int cs_client_pace(lua_State *L);
 
 /* Lua: core.set_pace(client, write_rate or nil, read_rate or nil): rates learned earlier

@@ -252,6 +252,12 @@ function Scheduler:drive(state, field, value)
       resume(self, task)
     elseif next(self.calling) then
       self.core.step(60)
+      local idle = self.idle
+      if idle then -- not from within itself
+        self.idle = false
+        idle()
+        self.idle = idle
+      end
     else
       error("all tasks wait for each other", 0)
     end

@@ -20,6 +20,10 @@ local M = {}
 -- Seconds: how old what a plan saw may be.
 local RECHECK = 300
 
+local function refused(sentence)
+  return core.error { kind = "refused", operation = "bulk.apply", message = sentence }
+end
+
 -- Finds out who is protected. E-mails that the plan did not know of are found: it may know the
 -- people by id alone.
 function Job:protect()
@@ -28,6 +32,8 @@ function Job:protect()
   local find = search.new { client = self.client, tasks = self.tasks, verb = self.verb }
   local is_protected, names = find:protection({ self.client.protect, self.limits.protect }, known)
   local ok, err = find:run()
+  local nobody = ok and find:unprotected()[1]
+  if nobody then return nil, refused(("protect: nobody has the e-mail '%s'"):format(nobody)) end
   self.is_protected = #names > 0 and is_protected
   return ok, err
 end
@@ -54,7 +60,7 @@ function Job:hold_back(rate)
     if self.progress then self:call("on_progress", self.progress) end
     self.signal = self.signal or {}
     self.tasks.scheduler:wait_for(self.signal)
-    rate = core.pace(self.client)
+    rate = guards.pace(self.client)
   end
 end
 
@@ -70,7 +76,7 @@ function Job:why_stop()
 end
 
 function Job:next_person()
-  local rate = core.pace(self.client)
+  local rate = guards.pace(self.client)
   if rate then self:hold_back(rate) end
   if self.stopped then return nil end
   local ok, person = pcall(self.people)
@@ -89,6 +95,8 @@ end
 -- it there.
 function Job:run(tasks)
   self.people, self.tasks = open_people(self), tasks
+  -- Also while the service is closed and nobody settles.
+  tasks.scheduler.idle = self.progress and function() self:call("on_progress", self.progress) end
   local ok, err = self:protect()
   if not ok then return nil, err end
   self.careful = self.verb.once or self.resuming or self.recheck or self.is_protected
@@ -129,7 +137,8 @@ function Job:close(clean, nothing_sent)
   local outcome = self.report
   self:write(journal.record("end", {
     at = os.time(), clean = clean, nothing_sent = nothing_sent or nil, stopped = outcome.stopped,
-    resume_at = outcome.resume_at, elapsed = outcome.elapsed, rate = learned_rate(self.client),
+    alarm = outcome.alarm or nil, resume_at = outcome.resume_at, elapsed = self.took,
+    rate = learned_rate(self.client),
   }))
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
@@ -142,10 +151,6 @@ local function merged(...)
     for name, value in pairs(map) do all[name] = value end
   end
   return all
-end
-
-local function refused(sentence)
-  return core.error { kind = "refused", operation = "bulk.apply", message = sentence }
 end
 
 -- One run over a journal that is open for writing.
@@ -175,7 +180,9 @@ local function run(case, given, limits, outcome)
     return case.client:run(function(tasks) return job:run(tasks) end)
   end
   local ok, sent, err = pcall(work)
-  outcome.elapsed = core.now() - now
+  if job.tasks then job.tasks.scheduler.idle = false end
+  job.took = core.now() - now
+  outcome.elapsed = story.elapsed + job.took
   if not ok then job:stop("%s", tostring(sent)) end
   if ok and sent then job:call("on_progress", job.progress, true) end
   job:close(ok, ok and not sent)

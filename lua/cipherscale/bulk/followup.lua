@@ -60,7 +60,7 @@ function M.undo(case, given)
   end
   -- What is direct was proved, or assumed, when the job was planned.
   local job = {
-    undo_of = path, note = story.header.note, on_unknown = "skip",
+    undo_of = path, note = story.header.note, on_unknown = "skip", word = story.header.word,
     direct_roles = verb.prove and "assume" or nil,
   }
   for name, value in pairs(given) do job[name] = value end
@@ -113,7 +113,7 @@ function M.verify(case)
   local next_person = journal.people(case.book, case.story.header)
   return {
     -- The things are those of the journal, also where one has been deleted since.
-    compares = true, on_unknown = "skip", things = things,
+    compares = true, on_unknown = "skip", things = things, word = case.story.header.word,
     users = function()
       for person in next_person do
         if not (person.again or person.withheld or person.unknown) then

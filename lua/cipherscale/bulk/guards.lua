@@ -4,6 +4,7 @@
 -- sentence. `withhold` keeps a single person out of a plan, `refuse` a whole plan from being
 -- applied, `stop` a running job from going on. There is no option that switches all of them off.
 
+local core = require "cipherscale.core"
 local text = require "cipherscale.bulk.text"
 
 local M = {}
@@ -37,6 +38,11 @@ local function gives_owner(thing) return gives(thing, "OWNER") end
 --- Does a role, or a group, make its holders administrators?
 function M.is_admin(thing) return gives(thing, "ADMIN") or gives(thing, "OWNER") end
 
+-- Whoever never came, or may not come any more, administrates nothing.
+local CANNOT_ACT = {
+  deactivated = true, inactive = true, invited = true, pending = true, expired = true,
+}
+
 --- Who administrates a tenant: the active users who hold ADMIN or OWNER, directly or by a group.
 --- @return table|nil admins id → "ADMIN" or "OWNER"
 --- @return number|table count how many, or the error
@@ -53,7 +59,7 @@ function M.admins(client)
       reads = reads + 1
       for _, user in ipairs(users) do
         local status = type(user.status) == "string" and user.status:lower()
-        if status ~= "deactivated" then
+        if not CANNOT_ACT[status] then
           if not admins[user.id] then count = count + 1 end
           admins[user.id] = admins[user.id] == "OWNER" and "OWNER" or role.type
         end
@@ -61,6 +67,13 @@ function M.admins(client)
     end
   end
   return admins, count, reads
+end
+
+--- Changes a second that the client may send: by its option `rate`, and by what the service has
+--- taught it; nil where there is no bound.
+function M.pace(client)
+  local learned, _, _, _, rate = core.pace(client)
+  return learned and rate and math.min(learned, rate) or learned or rate
 end
 
 --- Of somebody whom no job changes.
@@ -143,7 +156,7 @@ M.list = {
     option = "max_unreachable", kind = "number", default = 10,
     -- People in a row whom the service could not be reached for.
     stop = function(limit, job)
-      if job.unreachable < limit then return nil end
+      if job.unreachable < math.max(limit, 1) then return nil end
       return ("the service could not be reached for %d people in a row (max_unreachable): %s")
         :format(job.unreachable, tostring(job.last_error))
     end,

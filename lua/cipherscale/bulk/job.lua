@@ -100,7 +100,7 @@ function Job:settle(person, fate, delta, err, unclear)
   self.report:count(fate, earlier and earlier.fate)
   if err then self:count_failure(person, fate, err) else self.unreachable = 0 end
   if self.on_result then
-    self:call("on_result", self.on_result, report.row(person, fate, delta, words))
+    self:call("on_result", self.on_result, report.row(person, fate, delta, words, err))
   end
   if self.progress then self:call("on_progress", self.progress) end
   return fate
@@ -123,7 +123,7 @@ function Job:send(person, change, done)
   local ok, err, part = send(self.client, person.user, change)
   if ok then return "changed", person.change end
   for round = 1, UNCLEAR_ROUNDS do
-    done = part and state.both(done, part) or done
+    if part and #part.add + #part.remove > 0 then done = state.both(done, part) end
     if not err.ambiguous then return "failed", done, err end
     if self.verb.once then return "in_doubt", state.NOTHING, err end
     local held, problem = self:read(person)
@@ -162,7 +162,7 @@ function Job:prepare(person)
   if state.equal(held, state.target(change)) then
     -- Only where the job may have been there is it the job's own work.
     if in_doubt then return nil, self:settle(person, "verified", change) end
-    if self.resuming then return nil, self:settle(person, "unchanged", prior) end
+    return nil, self:settle(person, "unchanged", prior)
   end
   -- Several requests may have come half the way.
   if in_doubt and self.verb.requests and state.on_the_way(held, change) then return rest, made end
@@ -178,9 +178,11 @@ function Job:fail(person, done, err, unclear)
     self:stop("the client was closed")
   elseif err.retry_after and (err.status == 429 or err.status == 503 or err.kind == "refused") then
     of_job = true
-    self.report.resume_at = os.time() + math.ceil(err.retry_after)
+    -- Those who come after the first are told no more than an hour.
+    local wait = math.ceil(err.retry_after)
+    self.report.resume_at = math.max(self.report.resume_at or 0, os.time() + wait)
     self:stop("the service asked to wait until %s (Retry-After: %d s)",
-      text.time(self.report.resume_at), math.ceil(err.retry_after))
+      text.time(self.report.resume_at), wait)
   end
   if of_job and not err.ambiguous and done == self:prior(person) then
     if self.verb.once then self:write('"kind":"unsent","person":' .. person.n) end
@@ -232,13 +234,18 @@ function Job:canary(person)
   local as_planned, after = held and state.equal(held, state.target(person.change)), held
   if as_planned and effective then after, problem = effective(client, person.user) end
   local lost = after and as_planned and state.lost(before, after, person.change)
+  local function alarm(...)
+    self.report.alarm = true
+    self.report:judge()
+    self:stop(...)
+  end
   if not after and problem.kind ~= "cancelled" then
-    self:stop("canary: %s cannot be read back: %s", who, tostring(problem))
+    alarm("canary: %s cannot be read back: %s", who, tostring(problem))
   elseif after and not as_planned then
-    self:stop("canary: %s is not as planned after the change: holds %s", who,
+    alarm("canary: %s is not as planned after the change: holds %s", who,
       state.words(held, self.story.header))
   elseif lost then
-    self:stop("canary: %s has lost %s, which the plan does not remove; does a direct role "
+    alarm("canary: %s has lost %s, which the plan does not remove; does a direct role "
       .. "replace inherited ones in this tenant?", who, state.words(lost, self.story.header))
   end
   return fate

@@ -158,25 +158,29 @@ local function outcome_of(story, text)
   return outcome
 end
 
--- Whoever had no outcome when a run was killed stays in doubt.
+-- Whoever had no outcome when a run was killed stays in doubt, and so does whoever had failed
+-- before, and may have been tried again in that run.
 local function judge(story)
-  story.unclean = story.unclean or story.opened and not (story.ended and story.ended.clean)
+  if story.opened and not (story.ended and story.ended.clean) then
+    story.unclean, story.killed = true, story.run
+  end
 end
 
 local readers = {
   planned = function(story, record) story.planned = record end,
   open = function(story, record)
-    story.before = { opened = story.opened, ended = story.ended, unclean = story.unclean }
+    story.before = { opened = story.opened, ended = story.ended, run = story.run }
     judge(story)
     story.opened, story.ended, story.begun = record, nil, story.begun or record.at
+    story.run = story.run + 1
   end,
   sending = function(story, record) story.sending[record.person] = true end,
   unsent = function(story, record) story.sending[record.person] = nil end,
   ["end"] = function(story, record)
-    story.ended = record
+    story.ended, story.elapsed = record, story.elapsed + (record.elapsed or 0)
     if record.nothing_sent then -- as if that run had not been
       local before = story.before
-      story.opened, story.ended, story.unclean = before.opened, before.ended, before.unclean
+      story.opened, story.ended, story.run = before.opened, before.ended, before.run
     end
   end,
 }
@@ -185,13 +189,19 @@ local function read_story(book, path)
   local next_line = book:records(1, "plan")
   local header, problem = read_header(next_line(), path)
   if not header then return nil, problem end
-  local story = { header = header, outcomes = {}, sending = {}, alike = {} }
+  local story = {
+    header = header, outcomes = {}, sending = {}, alike = {}, elapsed = 0,
+    -- Runs are counted; which was the last to be killed, and in which somebody failed.
+    run = 0, killed = 0, failed_in = {},
+  }
   for line in next_line do
     local kind = match(line, '^{"record":%d+,"kind":"(%w+)"')
     if kind == "outcome" then
       local person, text = match(line, '"person":(%d+),(.-)}$')
       person, text = tonumber(person), text:gsub(',"check":"%x+"$', "")
-      story.outcomes[person], story.sending[person] = outcome_of(story, text), nil
+      local outcome = outcome_of(story, text)
+      story.outcomes[person], story.sending[person] = outcome, nil
+      story.failed_in[person] = outcome.fate == "failed" and story.run or nil
     elseif readers[kind] then
       readers[kind](story, read_json(line))
     end
@@ -214,7 +224,10 @@ end
 --- May the job have done more to a person than the journal knows?
 function M.in_doubt(story, n)
   local outcome = story.outcomes[n]
-  if outcome then return outcome.unclear or outcome.fate == "in_doubt" end
+  if outcome then
+    return outcome.unclear or outcome.fate == "in_doubt"
+      or (story.failed_in[n] or math.huge) < story.killed
+  end
   return story.unclean or false
 end
 
@@ -265,9 +278,11 @@ local function describe(path)
       story.planned.to_change)
   end
   local settled = 0
-  for _ in pairs(story.outcomes) do settled = settled + 1 end
-  return ("a job in which %d of %d people are settled; go on with client.bulk:resume")
-    :format(settled, story.planned.to_change), story
+  for _, outcome in pairs(story.outcomes) do
+    if outcome.fate ~= "failed" then settled = settled + 1 end
+  end
+  return ("a job in which %d of %d people are settled%s"):format(settled, story.planned.to_change,
+    settled < story.planned.to_change and "; go on with client.bulk:resume" or ""), story
 end
 
 --- A new journal, or one in memory when there is no path.
@@ -288,7 +303,8 @@ function M.open(path)
   if book then return book end
   if err.code == "locked" then
     local _, story = describe(path)
-    local by = story and (" (process %d)"):format(story.opened.pid) or ""
+    local by = story and story.opened and not story.ended
+      and (" (process %d)"):format(story.opened.pid) or ""
     return nil, failure(("%s is in use by another run%s"):format(path, by), "locked")
   end
   return nil, err

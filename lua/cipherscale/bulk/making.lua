@@ -103,11 +103,15 @@ function Making:people()
     if not number then return nil end
     local fields = other and core.decode("{" .. other .. "}") or { user = id, email = email }
     local first = found:first_of(number, fields.user ~= nil)
+    local known = found.emails[first]
     return {
       number = first, line = line, again = fields.again or first ~= number or nil,
       name = fields.user or fields.email, ask = self.asks[number] or self.ask,
       id = fields.user or found.ids[first],
-      email = found.emails[first] or fields.email,
+      -- Beside an id, an e-mail is shown only as the tenant has it.
+      email = known or (not fields.user or self.job.compares) and fields.email or nil,
+      other_email = fields.user and fields.email and known
+        and known:lower() ~= fields.email:lower() and fields.email or nil,
       cells = fields.cells, holding = found.holdings[first],
     }
   end
@@ -269,6 +273,10 @@ function Making:record(person)
   elseif person.again and person.ask ~= (self.asks[person.number] or self.ask) then
     self:problem(person.line, asks_otherwise "the same person", person.name)
     self.doomed = true
+  elseif person.other_email and not (self.job.undo_of or self.job.compares) then
+    self:problem(person.line, ("the user '%s' has the e-mail '%s', not '%s'"):format(
+      person.id, person.email, person.other_email), person.name)
+    self.doomed = true
   end
   if self.doomed then return end
   if person.unknown or person.again then
@@ -291,7 +299,7 @@ end
 
 -- `seconds_each` is what a request takes, the others that are under way with it counted in.
 function Making:record_planned(seconds_each)
-  local planned, pace = self.facts, core.pace(self.client)
+  local planned, pace = self.facts, guards.pace(self.client)
   local canary = self.to_change > 0 and not self.verb.once and (self.verb.effective and 3 or 1) or 0
   planned.at, planned.reads, planned.requests = self.at, self.reads, self.requests + canary
   planned.seconds = math.max(planned.requests * seconds_each, pace and self.requests / pace or 0)
@@ -356,7 +364,7 @@ end
 --- Makes a plan in a new journal, or in memory.
 --- @param job table checked options; of an undo also undo_of (a path), begin (is called with the
 ---   tasks before the first entry is taken) and failure (why the entries ended too soon); of one
----   that only compares, `compares` and its things
+---   that only compares, `compares` and its things; of both the word of the old job
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
@@ -366,7 +374,7 @@ function M.make(client, verb, job)
   local next_entry, word, columns = people.each(job.users, verb.sides, options.side_problem)
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, path = path, at = os.time(),
-    next_entry = next_entry, word = word, columns = columns,
+    next_entry = next_entry, word = job.word or word, columns = columns,
     asks = {}, holdings = {}, problems = {}, lost = {}, compared = 0, witnesses = {},
     facts = { losses = {}, undo = job.undo_of and true or nil },
     to_change = 0, unchanged = 0, withheld = 0, unknown = 0, requests = 0, reads = 0,

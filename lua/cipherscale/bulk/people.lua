@@ -125,13 +125,17 @@ local function own_wishes(entry, sides, side_problem)
   return wishes
 end
 
---- A column that is probably meant to be an option of the job, and would be ignored; or nil.
+--- A column that is probably meant for us, and would be ignored; or nil. Of the two that name a
+--- person one is enough.
 --- @return string|nil problem
 function M.column_problem(columns)
+  local there = {}
+  for _, column in ipairs(columns or {}) do there[column] = true end
   for _, column in ipairs(columns or {}) do
     local name = column:lower():match("^%s*(.-)%s*$")
     for _, known in ipairs { "id", "email", table.unpack(SIDES) } do
-      if name == known and column ~= known then
+      local named = (known == "id" or known == "email") and (there.id or there.email)
+      if name == known and column ~= known and not named then
         return ("column '%s': is '%s' meant?"):format(column, known)
       end
     end

@@ -69,6 +69,7 @@ end
 --- @return boolean|nil ok
 --- @return string|nil problem
 function Plan:to_csv(path)
+  text.check_csv_path(path, self.journal)
   local next_row = self:changes()
   return csv.write(path, { "line", "user", "email", "add", "remove", "before" }, function()
     local row = next_row()

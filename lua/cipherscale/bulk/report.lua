@@ -34,8 +34,11 @@ function M.new(case)
     changed = 0, unchanged = planned.unchanged, failed = 0, pending = planned.to_change,
     skipped = planned.total - planned.to_change - planned.unchanged,
     note = header.note, journal = case.path, started = story.begun or os.time(),
-    elapsed = ended.elapsed or 0, stopped = ended.stopped, resume_at = ended.resume_at,
-    to_retry = 0, header = header, book = not case.path and case.book or nil,
+    elapsed = story.elapsed, stopped = ended.stopped, resume_at = ended.resume_at,
+    -- Whether the canary found something else than was planned; how many failed earlier, and how
+    -- many calls may have been done and are not sent again.
+    alarm = ended.alarm or false, to_retry = 0, in_doubt = 0,
+    header = header, book = not case.path and case.book or nil,
   }, Report)
   for _, outcome in pairs(story.outcomes) do
     report:count(outcome.fate)
@@ -46,7 +49,7 @@ function M.new(case)
 end
 
 function Report:judge()
-  self.complete = self.failed == 0 and self.skipped == 0 and self.pending == 0
+  self.complete = self.failed == 0 and self.skipped == 0 and self.pending == 0 and not self.alarm
 end
 
 --- Counts one more fate, in the place of an earlier one if there was one.
@@ -54,18 +57,24 @@ function Report:count(fate, earlier)
   local name, before = COUNTS[fate], earlier and COUNTS[earlier] or "pending"
   self[before] = self[before] - 1
   self[name] = self[name] + 1
+  if fate == "in_doubt" and earlier ~= fate then self.in_doubt = self.in_doubt + 1 end
   if self.pending == 0 then self:judge() end
 end
 
 --- Another run begins.
-function Report:go_on() self.stopped, self.resume_at = nil, nil end
+function Report:go_on() self.stopped, self.resume_at, self.alarm = nil, nil, false end
 
 --- A person with their fate, as on_result and rows() give it.
-function M.row(person, fate, delta, err)
+--- @param cause? table what else is known of the error: status, code, attempts, request_id
+function M.row(person, fate, delta, err, cause)
   local row = text.row(person)
   row.added = text.label_list(delta and delta.add or {})
   row.removed = text.label_list(delta and delta.remove or {})
   row.fate, row.error, row.again, row.cells = fate, err, person.again, person.cells
+  if type(cause) == "table" then
+    row.status, row.code, row.attempts = cause.status, cause.code, cause.attempts
+    row.request_id = cause.request_id
+  end
   return row
 end
 
@@ -100,12 +109,7 @@ function Report:rows()
       without_outcome[person.n] = fate
     end
     local err = outcome and outcome.error or person.withheld or person.unknown
-    local row = M.row(person, fate, outcome, err)
-    if outcome then
-      row.status, row.code, row.attempts = outcome.status, outcome.code, outcome.attempts
-      row.request_id = outcome.request_id
-    end
-    return row
+    return M.row(person, fate, outcome, err, outcome)
   end
 end
 
@@ -136,9 +140,7 @@ end
 --- @return boolean|nil ok
 --- @return string|nil problem
 function Report:to_csv(path, only)
-  if type(path) ~= "string" then
-    error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 2)
-  end
+  text.check_csv_path(path, self.journal)
   if only ~= nil and not COUNTS[only] and only ~= "pending" then
     error(("bad argument #2 to 'to_csv' (unknown fate '%s')"):format(tostring(only)), 2)
   end
@@ -189,7 +191,11 @@ local function verdict(report)
     local words = ("%s %s"):format(text.number(report[each]), each)
     if report[each] > 0 then open[#open + 1] = words:gsub("pending", "not tried") end
   end
-  local how = report.pending + report.failed == 0 and "Look at those skipped."
+  if report.alarm then open[#open + 1] = "not as planned" end
+  local left = report.pending + report.failed - report.in_doubt
+  local how = report.alarm and "Look at what stopped it."
+    or left == 0 and (report.in_doubt == 0 and "Look at those skipped."
+      or "Ask those in doubt: nothing is sent to them again.")
     or report.journal and ("Go on with client.bulk:resume %q."):format(report.journal)
     or "A new plan takes up what is left."
   return ("NOT complete: %s. %s"):format(table.concat(open, ", "), how)

@@ -70,6 +70,15 @@ function M.change(change)
   return table.concat(words, " ")
 end
 
+--- Raises, at the caller's caller, what is wrong with the path of a CSV file.
+function M.check_csv_path(path, journal)
+  if type(path) ~= "string" then
+    error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 3)
+  elseif path == journal then
+    error("bad argument #1 to 'to_csv' (that is the journal)", 3)
+  end
+end
+
 --- A person as plans and reports give them to their users.
 function M.row(person)
   local change = person.change
