@@ -203,12 +203,22 @@ static bool open_file(struct cs_journal *journal, enum cs_journal_mode mode,
   return true;
 }
 
+/* flock keeps others out, also within a process, but names nobody. A record lock beside
+   it, which keeps nobody out, tells others whose it is. */
 static bool lock(struct cs_journal *journal, struct cs_journal_failure *failure) {
+  struct flock mark = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   int status;
   do {
     status = flock(journal->fd, LOCK_EX | LOCK_NB);
   } while (status != 0 && errno == EINTR);
-  return status == 0 || fail(failure, "lock", errno);
+  if (status == 0) {
+    (void)fcntl(journal->fd, F_SETLK, &mark);
+    return true;
+  }
+  (void)fail(failure, "lock", errno);
+  if (fcntl(journal->fd, F_GETLK, &mark) == 0 && mark.l_type != F_UNLCK)
+    failure->holder = mark.l_pid;
+  return false;
 }
 
 /* A new file is ours to remove when it cannot be used. */

@@ -54,6 +54,7 @@ struct cs_journal_failure {
   const char *action; /* "write to": what failed, where `error` says how */
   int error;          /* errno, or 0 */
   int64_t line;       /* of the damage */
+  int64_t holder;     /* id of the process that has locked it, 0 when it is not known */
 };
 
 struct cs_journal {

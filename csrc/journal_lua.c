@@ -70,6 +70,10 @@ static void push_failure(lua_State *L, const struct cs_journal_failure *failure,
   lua_remove(L, -2);
   lua_pushstring(L, codes[failure->code]);
   lua_setfield(L, -2, "code");
+  if (failure->holder > 0) {
+    lua_pushinteger(L, (lua_Integer)failure->holder);
+    lua_setfield(L, -2, "process");
+  }
   if (failure->line > 0) {
     lua_pushinteger(L, (lua_Integer)failure->line);
     lua_setfield(L, -2, "line");

@@ -62,6 +62,34 @@ describe("two processes at one journal", function()
     end)
 end)
 
+describe("a journal that another process has open", function()
+  local path, child
+
+  before_each(function() path = tenant.unused_path(".jsonl") end)
+  after_each(function()
+    helper.end_lua(child)
+    tenant.stop()
+    os.remove(path)
+  end)
+
+  it("is in use by that one, not by the process that ran the job last", function()
+    tenant.start { users = tenant.users(3) }
+    assert(plan { users = emails(3), add = { "AUDITOR" }, journal = path }:apply())
+    child = helper.start_lua([[
+      local book = assert(require "cipherscale.core".journal.open(os.getenv "JOURNAL"))
+      print "open"
+      io.stdout:flush()
+      while true do require "system".sleep(60) end
+      book:close()
+    ]], { JOURNAL = path })
+    assert.equal("open", child.pipe:read "*l")
+    local report, err = tenant.client.bulk:resume(path)
+    assert.is_nil(report)
+    assert.equal(("bulk.resume: journal: %s is in use by another run (process %d)")
+      :format(path, child.pid), tostring(err))
+  end)
+end)
+
 describe("two clients in one process, each with a key of its own,", function()
   local first, second
 

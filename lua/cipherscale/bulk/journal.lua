@@ -282,7 +282,7 @@ local function describe(path)
     if outcome.fate ~= "failed" then settled = settled + 1 end
   end
   return ("a job in which %d of %d people are settled%s"):format(settled, story.planned.to_change,
-    settled < story.planned.to_change and "; go on with client.bulk:resume" or ""), story
+    settled < story.planned.to_change and "; go on with client.bulk:resume" or "")
 end
 
 --- A new journal, or one in memory when there is no path.
@@ -302,9 +302,7 @@ function M.open(path)
   local book, err = core.journal.open(path)
   if book then return book end
   if err.code == "locked" then
-    local _, story = describe(path)
-    local by = story and story.opened and not story.ended
-      and (" (process %d)"):format(story.opened.pid) or ""
+    local by = err.process and (" (process %d)"):format(err.process) or ""
     return nil, failure(("%s is in use by another run%s"):format(path, by), "locked")
   end
   return nil, err
