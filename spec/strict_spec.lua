@@ -84,10 +84,12 @@ end)
 describe("what is no name", function()
   it("is nil: other keys, and what libraries look for", function()
     local plan, report = plan_and_report()
-    for _, object in ipairs { client.bulk, plan, report, server, cipherscale, sandbox } do
+    for _, object in ipairs { client.bulk, plan, report, server, cipherscale, sandbox, client,
+                              client.users } do
       assert.is_nil(object[1])
       assert.is_nil(object[object])
       assert.is_nil(object.__pairs)
+      assert.is_nil(object.__tojson)
     end
   end)
 end)
