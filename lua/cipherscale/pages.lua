@@ -85,6 +85,8 @@ end
 
 -- ---- a walk over the pages ----------------------------------------------------------------------
 
+-- Tasks may share an iterator. Those that come to the end of a page ask for the next one, each by
+-- itself; the first answer is taken (a new turn), and what comes late for its turn is let go.
 local Walk = {}
 Walk.__index = Walk
 
@@ -97,13 +99,13 @@ local function new_walk(source, fields, options)
   return setmetatable({
     source = source, fields = fields, options = options, asked = asked, own_limit = own_limit,
     whole = source.whole, seen = core.seen(), numbers = {}, given = 0, offset = 0, pages = 0,
-    fresh = {}, n = 0,
+    turn = 0, fresh = {}, n = 0,
   }, Walk)
 end
 
 -- A list that is promised whole: it comes at once, or in pages after all; nil and an error.
 function Walk:read_whole()
-  local resource, list, err = self.source.resource
+  local resource, turn, list, err = self.source.resource, self.turn
   if self.fields ~= nil then
     list, err = self.whole(resource, self.fields, self.options)
   else
@@ -111,25 +113,29 @@ function Walk:read_whole()
   end
   self.whole = nil
   if not list then return err.partial == true, err end
-  self.fresh, self.n, self.ended = list, 0, true
+  if self.turn ~= turn then return true end
+  self.turn, self.fresh, self.n, self.ended = turn + 1, list, 0, true
   return true
 end
 
 function Walk:ask()
-  local source, asked = self.source, self.asked
-  asked.offset = self.offset
+  local source, asked, offset = self.source, self.asked, self.offset
+  asked.offset = offset
   local page, err = source.page(source.resource, asked, self.options)
   -- A limit over the service's own may be refused instead of cut.
-  if not page and self.offset == 0 and not self.own_limit and is_about_limit(err, self.fields) then
-    asked.limit = nil
+  if not page and offset == 0 and not self.own_limit and is_about_limit(err, self.fields) then
+    asked.offset, asked.limit = 0, nil
     page, err = source.page(source.resource, asked, self.options)
   end
   return page, err
 end
 
 function Walk:read_page()
+  local turn = self.turn
   local page, err = self:ask()
   if not page then return nil, err end
+  if self.turn ~= turn then return true end
+  self.turn = turn + 1
   local data, total = page.data, figure(page.total, 0)
   self.fresh, self.n = fresh_of(data, self.before, self.seen, self.numbers), 0
   self.given, self.before = self.given + #self.fresh, data
