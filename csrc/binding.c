@@ -442,6 +442,7 @@ static int resource_tostring(lua_State *L) {
 
 static int resource_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  if (strncmp(lua_tostring(L, 2), "__", 2) == 0) return 0; /* libraries look for these */
   char what[64];
   (void)snprintf(what, sizeof what, "method of client.%s", resource_of(L)->name);
   const struct cs_names names = cs_names_of(L, 1);

@@ -58,6 +58,7 @@ static int client_gc(lua_State *L) {
 /* (members, name): the members' own __index, for what is not there. */
 static int unknown_member(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  if (strncmp(lua_tostring(L, 2), "__", 2) == 0) return 0; /* libraries look for these */
   const struct cs_names names = cs_names_of(L, 1);
   cs_error_push_unknown(L, "resource or method", lua_tostring(L, 2), cs_names_get, &names,
                         (int)names.count);

@@ -56,8 +56,33 @@ describe("an unknown name", function()
       read(report, "stoped"))
   end)
 
+  -- A name that is near to none gets a list of all.
+  it("of plans, reports and servers, beside what is documented and nothing else", function()
+    local plan, report = plan_and_report()
+    for object, names in pairs {
+      [plan] = "apply, changes, journal, note, reads, refusals, requests, seconds, to_change, "
+        .. "to_csv, total, unchanged, unknown, withheld",
+      [report] = "changed, complete, elapsed, failed, journal, note, pending, resume_at, rows, "
+        .. "skipped, started, stopped, to_csv, total, unchanged",
+      [server] = "api_key, change, clear_requests, client, direct_roles, misbehave, requests, "
+        .. "state, stop, url",
+    } do
+      assert.equal(names, read(object, "frobnicate"):match "%(known: (.*)%)$")
+      for name in names:gmatch "[%w_]+" do
+        assert.is_true((pcall(function() return object[name] end)), name)
+      end
+    end
+  end)
+
+  it("that is nearly a field", function()
+    local plan, report = plan_and_report()
+    assert.matches("'to_chnage' (did you mean 'to_change'?)", read(plan, "to_chnage"), 1, true)
+    assert.matches("'faild' (did you mean 'failed'?)", read(report, "faild"), 1, true)
+    assert.matches("'api_kye' (did you mean 'api_key'?)", read(server, "api_kye"), 1, true)
+  end)
+
   it("of the sandbox and its server", function()
-    assert.equal("unknown method of the sandbox's server 'stat' (did you mean 'state'?)",
+    assert.equal("unknown field or method of the sandbox's server 'stat' (did you mean 'state'?)",
       read(server, "stat"))
     assert.equal("unknown function of cipherscale.sandbox 'begin' (known: assumptions, start)",
       read(sandbox, "begin"))
@@ -84,10 +109,12 @@ end)
 describe("what is no name", function()
   it("is nil: other keys, and what libraries look for", function()
     local plan, report = plan_and_report()
-    for _, object in ipairs { client.bulk, plan, report, server, cipherscale, sandbox } do
+    for _, object in ipairs { client.bulk, plan, report, server, cipherscale, sandbox, client,
+                              client.users } do
       assert.is_nil(object[1])
       assert.is_nil(object[object])
       assert.is_nil(object.__pairs)
+      assert.is_nil(object.__tojson)
     end
   end)
 end)

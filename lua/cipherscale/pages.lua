@@ -51,21 +51,22 @@ local function is_same(a, b)
   return true
 end
 
--- The items of a page that have not come before. Those without an id are not told apart; a page
--- of them that is the one before once more has nothing new.
-local function fresh_of(page, before, seen)
-  local fresh, told_apart = {}, false
+-- The items of a page that have not come before: none where it is the one before once more. Those
+-- without an id are not told apart; beside others that all have come, they have come with them.
+local function fresh_of(page, before, seen, numbers)
+  if before and is_same(page, before) then return {} end
+  local fresh, told_apart, new = {}, 0, 0
   for _, item in ipairs(page) do
-    local id = type(item) == "table" and item.id
+    local id, is_new = type(item) == "table" and item.id, nil
     if type(id) == "string" then
-      told_apart = true
-      if select(2, seen:add(id)) then fresh[#fresh + 1] = item end
-    else
-      fresh[#fresh + 1] = item
+      is_new = select(2, seen:add(id))
+    elseif type(id) == "number" then
+      is_new, numbers[id] = not numbers[id], true
     end
+    if is_new ~= nil then told_apart, new = told_apart + 1, new + (is_new and 1 or 0) end
+    if is_new ~= false then fresh[#fresh + 1] = item end
   end
-  if not told_apart and before and is_same(page, before) then return {} end
-  return fresh
+  return told_apart > 0 and new == 0 and {} or fresh
 end
 
 -- Whether a page says that more follow, after `read` pages; nil where it says nothing.
@@ -84,6 +85,8 @@ end
 
 -- ---- a walk over the pages ----------------------------------------------------------------------
 
+-- Tasks may share an iterator. Those that come to the end of a page ask for the next one, each by
+-- itself; the first answer is taken (a new turn), and what comes late for its turn is let go.
 local Walk = {}
 Walk.__index = Walk
 
@@ -95,13 +98,14 @@ local function new_walk(source, fields, options)
   if not own_limit then asked.limit = PAGE_SIZE end
   return setmetatable({
     source = source, fields = fields, options = options, asked = asked, own_limit = own_limit,
-    whole = source.whole, seen = core.seen(), given = 0, offset = 0, pages = 0, fresh = {}, n = 0,
+    whole = source.whole, seen = core.seen(), numbers = {}, given = 0, offset = 0, pages = 0,
+    turn = 0, fresh = {}, n = 0,
   }, Walk)
 end
 
 -- A list that is promised whole: it comes at once, or in pages after all; nil and an error.
 function Walk:read_whole()
-  local resource, list, err = self.source.resource
+  local resource, turn, list, err = self.source.resource, self.turn
   if self.fields ~= nil then
     list, err = self.whole(resource, self.fields, self.options)
   else
@@ -109,27 +113,31 @@ function Walk:read_whole()
   end
   self.whole = nil
   if not list then return err.partial == true, err end
-  self.fresh, self.n, self.ended = list, 0, true
+  if self.turn ~= turn then return true end
+  self.turn, self.fresh, self.n, self.ended = turn + 1, list, 0, true
   return true
 end
 
 function Walk:ask()
-  local source, asked = self.source, self.asked
-  asked.offset = self.offset
+  local source, asked, offset = self.source, self.asked, self.offset
+  asked.offset = offset
   local page, err = source.page(source.resource, asked, self.options)
   -- A limit over the service's own may be refused instead of cut.
-  if not page and self.offset == 0 and not self.own_limit and is_about_limit(err, self.fields) then
-    asked.limit = nil
+  if not page and offset == 0 and not self.own_limit and is_about_limit(err, self.fields) then
+    asked.offset, asked.limit = 0, nil
     page, err = source.page(source.resource, asked, self.options)
   end
   return page, err
 end
 
 function Walk:read_page()
+  local turn = self.turn
   local page, err = self:ask()
   if not page then return nil, err end
+  if self.turn ~= turn then return true end
+  self.turn = turn + 1
   local data, total = page.data, figure(page.total, 0)
-  self.fresh, self.n = fresh_of(data, self.before, self.seen), 0
+  self.fresh, self.n = fresh_of(data, self.before, self.seen, self.numbers), 0
   self.given, self.before = self.given + #self.fresh, data
   if total and self.total and total < self.total then
     return nil, shifted(("the list changed while it was read: %d were announced, and then %d")

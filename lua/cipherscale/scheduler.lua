@@ -243,12 +243,12 @@ end
 function Scheduler:drive(state, field, value)
   local ready = self.ready
   while state[field] ~= value do
-    if self.untold then
+    local untold = self.untold
+    local task = not untold and (next_answered(self) or pop(ready))
+    if untold then
       self.untold = false
-      self.core.tell()
-    end
-    local task = next_answered(self) or pop(ready)
-    if task then
+      self.core.tell() -- whom it tells may run others, also to the end: look anew
+    elseif task then
       resume(self, task)
     elseif next(self.calling) then
       self.core.step(60)

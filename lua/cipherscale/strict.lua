@@ -12,21 +12,41 @@ local function is_public(name)
   return type(name) == "string" and name:sub(1, 2) ~= "__"
 end
 
+-- All words of the lists, sorted.
+local function words_of(...)
+  local words = {}
+  for word in table.concat({ ... }, " "):gmatch "%S+" do words[#words + 1] = word end
+  table.sort(words)
+  return words
+end
+
 --- An `__index` that raises: "unknown method of client.bulk 'rolez' (did you mean 'roles'?)".
 --- @param what string "method of client.bulk"
---- @param optional? string names of fields that may be nil, with spaces between
 --- @return function
-function M.index(what, optional)
-  local fields = {}
-  for name in (optional or ""):gmatch "%S+" do fields[name] = true end
+function M.index(what)
   return function(object, name)
-    if fields[name] or not is_public(name) then return nil end
+    if not is_public(name) then return nil end
     local known = {}
     for other in pairs(object) do
       if is_public(other) then known[#known + 1] = other end
     end
-    for other in pairs(fields) do known[#known + 1] = other end
     table.sort(known)
+    error(nearest.unknown(what, name, known), 2)
+  end
+end
+
+--- Gives the objects of a class its methods, and an error for a name that is none of theirs. The
+--- lists of names have spaces between.
+--- @param class table their metatable
+--- @param what string "field or method of a plan"
+--- @param names string the documented fields and methods
+--- @param inner? string other fields that may be nil
+function M.class(class, what, names, inner)
+  local known, may_be_nil = words_of(names), {}
+  for _, name in ipairs(words_of(names, inner)) do may_be_nil[name] = true end
+  function class.__index(_, name)
+    local value = class[name]
+    if value ~= nil or may_be_nil[name] or not is_public(name) then return value end
     error(nearest.unknown(what, name, known), 2)
   end
 end

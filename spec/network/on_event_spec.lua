@@ -167,6 +167,20 @@ describe("on_event", function()
     assert.equal(10, server:count())
   end)
 
+  it("may run tasks when it is told of the last attempt that was cancelled", function()
+    start({ { hang = true } }, { on_event = function(event)
+      note(event)
+      client:run(function() end)
+    end })
+    client:run(function(tasks)
+      local task = tasks:spawn(client.users.roles, client.users, "u1")
+      server:let_arrive(1)
+      tasks:cancel(task)
+    end)
+    assert.equal(1, #events)
+    assert.equal("cancelled", events[1].kind)
+  end)
+
   it("may run tasks while a call that is answered waits for it to return", function()
     local answers = {}
     for i = 1, 4 do answers[i] = { status = 404, body = ('{"message":"n%d"}'):format(i) } end

@@ -2,7 +2,7 @@
 -- What the specs of tasks share beside spec.support.setting: calls that can be told apart.
 local setting = require "spec.support.setting"
 
-local M = { connect = setting.connect, start = setting.start }
+local M = { connect = setting.connect, start = setting.start, sandbox = setting.sandbox }
 
 local client
 

@@ -175,3 +175,49 @@ describe("a task's coroutine in other hands", function()
     ]]
   end)
 end)
+
+describe("an iterator of each that tasks share", function()
+  -- What three tasks get out of it, sorted.
+  local function shared(each)
+    local got = {}
+    client:run(function(tasks)
+      for _ = 1, 3 do
+        tasks:spawn(function()
+          for item in each do
+            got[#got + 1] = item.id
+            assert(ask(item.id))
+          end
+        end)
+      end
+    end)
+    table.sort(got)
+    return table.concat(got, " ")
+  end
+
+  it("gives each item to one of them", function()
+    setting.sandbox({ users = 50 }, { max_in_flight = 4 })
+    local all = {}
+    for i, user in ipairs(assert(client.users:list())) do all[i] = user.id end
+    table.sort(all)
+    assert.equal(table.concat(all, " "), shared(client.users:each { limit = 10 }))
+  end)
+
+  it("gives each item to one of them without a total, whoever is answered first", function()
+    local first, last = { body = '[{"id":"a"},{"id":"b"},{"id":"c"}]' }, { body = "[]" }
+    for _, resource in ipairs { "users", "policies" } do
+      for late = 1, 3 do
+        local answers = { first, first, first, last }
+        answers[late] = { body = first.body, delay = 0.05 }
+        start({ answers = answers }, { max_in_flight = 4 })
+        assert.equal("a b c", shared(client[resource]:each()))
+      end
+    end
+  end)
+
+  it("is asked for without a limit by each that was refused it", function()
+    local refused, page = { status = 400, body = "{}" }, '{"data":[{"id":"a"}],"hasNext":false}'
+    start({ answers = { refused, { status = 400, body = "{}", delay = 0.05 }, refused,
+      { body = page } } }, { max_in_flight = 4 })
+    assert.equal("a", shared(client.users:each()))
+  end)
+end)

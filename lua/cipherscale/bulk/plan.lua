@@ -17,10 +17,8 @@ local M = {}
 local SHOWN_KINDS, SHOWN_CHANGES, SHOWN_WITHHELD = 8, 10, 5
 
 local Plan = { __name = "cipherscale.plan" }
-Plan.__index = Plan
-setmetatable(Plan, {
-  __index = strict.index("field or method of a plan", "book journal note report"),
-})
+strict.class(Plan, "field or method of a plan", "apply changes journal note reads refusals "
+  .. "requests seconds to_change to_csv total unchanged unknown withheld", "book report")
 
 --- A plan from what its journal, which is open, tells.
 function M.new(case)

@@ -20,10 +20,8 @@ local COUNTS = {
 }
 
 local Report = { __name = "cipherscale.report" }
-Report.__index = Report
-setmetatable(Report, {
-  __index = strict.index("field or method of a report", "book journal note resume_at stopped"),
-})
+strict.class(Report, "field or method of a report", "changed complete elapsed failed journal note "
+  .. "pending resume_at rows skipped started stopped to_csv total unchanged", "book")
 
 --- The report of what a journal tells so far.
 function M.new(case)

@@ -38,8 +38,8 @@ end
 local servers = setmetatable({}, { __mode = "k" })
 
 local Server = { __name = "cipherscale.sandbox" }
-Server.__index = Server
-setmetatable(Server, { __index = strict.index "method of the sandbox's server" })
+strict.class(Server, "field or method of the sandbox's server", "api_key change clear_requests "
+  .. "client direct_roles misbehave requests state stop url")
 
 -- Runs f, raising its usage problems as the fault of whoever called the public function.
 local function checked(name, f, ...)
