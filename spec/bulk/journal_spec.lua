@@ -149,6 +149,17 @@ describe("the journal of a bulk job", function()
       fails("journal", "belongs to http://127.0.0.1:", tenant.client.bulk:load(path))
     end)
 
+    it("is refused in another tenant at the same address, also where it names no role", function()
+      start { users = users(2) }
+      assert(tenant.client.bulk:deactivate { users = emails(2), journal = path, min_admins = 0 })
+      local port = tonumber(tenant.server.url:match(":(%d+)"))
+      tenant.stop()
+      start { users = users(2), roles = { { id = "other", type = "BASIC", name = "Basic" } },
+        port = port }
+      fails("journal", "belongs to another tenant: its roles are not in this one",
+        tenant.client.bulk:load(path))
+    end)
+
     it("is refused where the roles have other ids", function()
       planned()
       local text = table.concat(lines_of(path), "\n")

@@ -232,13 +232,18 @@ function M.in_doubt(story, n)
 end
 
 --- A sentence when nothing that a journal names is in a tenant, else nil. Some of it may have been
---- deleted since.
+--- deleted since. Where it names nothing that only one tenant has, the tenant's roles tell.
 --- @param story table with `here`: what the tenant has, by id
 function M.stranger(story, path)
-  for _, thing in ipairs(story.header.things) do
+  local header = story.header
+  for _, id in ipairs(header.tenant or {}) do
+    if story.here[id] then return nil end
+  end
+  if header.tenant then return path .. " belongs to another tenant: its roles are not in this one" end
+  for _, thing in ipairs(header.things) do
     if story.here[thing.id] then return nil end
   end
-  local first = story.header.things[1]
+  local first = header.things[1]
   return first and ("%s belongs to another tenant, or what it names has been deleted: '%s' (%s) is "
     .. "not in this one"):format(path, first.label, first.id)
 end

@@ -247,6 +247,12 @@ function Making:asked_text()
   return asks_nothing(only) and "nothing" or text.change(only)
 end
 
+local function roles_in(list)
+  local ids = {}
+  for _, thing in ipairs(list) do ids[#ids + 1] = thing.type and thing.id end
+  return ids
+end
+
 function Making:record_header()
   local list = self.catalogue:in_order(self.concerned)
   for n, thing in ipairs(list) do
@@ -261,6 +267,7 @@ function Making:record_header()
     base_url = self.client.base_url, by = os.getenv("USER") or os.getenv("LOGNAME"),
     asked = self:asked_text(), note = job.note, undo_of = job.undo_of,
     direct_roles = job.direct_roles, word = self.word, columns = self.columns,
+    tenant = self.verb.fixed and roles_in(self.catalogue.things) or nil,
     things = list, limits = limits,
   }))
 end

@@ -55,7 +55,12 @@ end
 local function account(row)
   local thing = { id = row.thing, name = row.thing, label = row.thing }
   row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing } }
-  row.list = function() return { thing } end
+  -- The roles tell the tenant from another.
+  row.list = function(client)
+    local roles, err = client.roles:list()
+    if not roles then return nil, err end
+    return { thing, table.unpack(roles) }
+  end
   row.shown = function(user) return row.holds(status_of(user)) and { [thing.id] = true } or {} end
   row.read = function(client, id)
     local user, err = client.users:get(id, PATIENT)
