@@ -244,6 +244,8 @@ static void blank(struct cs_request *request, const char *secret) {
   cs_error_blank(request->url.data, request->url.length, secret);
   cs_error_blank(request->head.data, request->head.length, secret);
   cs_error_blank(request->answer.data, request->answer.length, secret);
+  if (request->cut)
+    cs_error_blank_cut(request->answer.data, request->answer.length, secret);
   cs_error_blank(request->failure.text, strlen(request->failure.text), secret);
 }
 

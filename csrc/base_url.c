@@ -85,6 +85,19 @@ enum cs_status cs_base_url_check(const char *text, struct cs_buffer *checked,
   return status;
 }
 
+/* Appends the decoded part to `text`, which may be NULL. False where it cannot be decoded:
+   libcurl would go on without the proxy then, and not say so. */
+static bool decode_part(CURLU *url, CURLUPart part, CURLUcode none,
+                        struct cs_buffer *text, enum cs_status *status) {
+  char *decoded = NULL;
+  CURLUcode code = curl_url_get(url, part, &decoded, CURLU_URLDECODE);
+  if (code == CURLUE_OUT_OF_MEMORY) *status = CS_NO_MEMORY;
+  if (code == CURLUE_OK && text && *status == CS_OK)
+    *status = cs_buffer_append_text(text, decoded);
+  curl_free(decoded);
+  return code == CURLUE_OK || code == none || code == CURLUE_OUT_OF_MEMORY;
+}
+
 /* NULL when all is well. */
 static const char *proxy_problem(CURLU *url, const char *text) {
   static const char *const schemes[] = {"http",    "https",  "socks",  "socks4",
@@ -110,11 +123,12 @@ enum cs_status cs_base_url_check_proxy(const char *text, struct cs_buffer *passw
   if (!url) return CS_NO_MEMORY;
   *problem = proxy_problem(url, text);
   enum cs_status status = *problem ? CS_INVALID : CS_OK;
-  char *decoded = NULL;
   if (status == CS_OK &&
-      curl_url_get(url, CURLUPART_PASSWORD, &decoded, CURLU_URLDECODE) == CURLUE_OK)
-    status = cs_buffer_append_text(password, decoded);
-  curl_free(decoded);
+      !(decode_part(url, CURLUPART_USER, CURLUE_NO_USER, NULL, &status) &&
+        decode_part(url, CURLUPART_PASSWORD, CURLUE_NO_PASSWORD, password, &status))) {
+    *problem = "has a user or a password with a control character";
+    status = CS_INVALID;
+  }
   curl_url_cleanup(url);
   return status;
 }

@@ -53,13 +53,15 @@ const char *cs_check_call(const struct cs_place *place) { return root_of(place)-
 int cs_check_complain(lua_State *L, const struct cs_place *place, const char *expected,
                       const char *got) {
   push_path(L, place);
-  return luaL_error(L, "%s: %s: %s expected, got %s", cs_check_call(place),
-                    lua_tostring(L, -1), expected, got);
+  const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
+  return luaL_error(L, "%s: %s%s%s expected, got %s", cs_check_call(place), path, colon,
+                    expected, got);
 }
 
 int cs_check_refuse(lua_State *L, const struct cs_place *place, const char *text) {
   push_path(L, place);
-  return luaL_error(L, "%s: %s: %s", cs_check_call(place), lua_tostring(L, -1), text);
+  const char *path = lua_tostring(L, -1), *colon = path[0] ? ": " : "";
+  return luaL_error(L, "%s: %s%s%s", cs_check_call(place), path, colon, text);
 }
 
 static const char *type_phrase(enum cs_type type) {

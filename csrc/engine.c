@@ -329,6 +329,9 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
   double slowed = 0;
   if (outcome == CS_ANSWERED)
     slowed = cs_turns_answered(&engine->turns, request, now, random);
+  /* Time in which nobody asked, or not this call, is no time that it was refused. */
+  double shut = cs_pace_shut(&engine->turns.pace, cs_class_of(request), now);
+  if (shut > now - request->submitted) shut = now - request->submitted;
   struct cs_attempt attempt = {
     .repeat = request->repeat,
     .outcome = outcome,
@@ -338,7 +341,7 @@ static void settle(struct cs_engine *engine, struct cs_request *request, int cod
     .attempts = request->attempts,
     .refusals = request->refusals,
     .pause = cs_pace_pause(&engine->turns.pace, cs_class_of(request), now),
-    .shut = cs_pace_shut(&engine->turns.pace, cs_class_of(request), now),
+    .shut = shut,
     .max_retries = request->max_retries,
     .max_retry_wait = request->max_retry_wait,
     .remaining = request->deadline - now,

@@ -77,6 +77,28 @@ void cs_error_blank(char *text, size_t length, const char *key) {
   }
 }
 
+/* Whether what is left is the beginning of an escaped character, or nothing. */
+static int may_go_on(const char *p, const char *end) {
+  return p == end || (end - p < 6 && (*p == '\\' || *p == '%'));
+}
+
+void cs_error_blank_cut(char *text, size_t length, const char *key) {
+  size_t most = 6 * strlen(key); /* each \u002f */
+  if (!text) return;
+  char *end = text + length;
+  for (char *p = length > most ? end - most : text; p < end; p++) {
+    const char *at = p;
+    size_t n = 1, known = 0, rest = (size_t)(end - p);
+    while (key[known] && at < end && (n = spelling(at, end, key[known])) > 0) {
+      at += n;
+      known++;
+    }
+    int begins = known >= KEY_WORTH_BLANKING && may_go_on(at, end);
+    int plainly = rest >= KEY_WORTH_BLANKING && strncmp(p, key, rest) == 0;
+    if (begins || plainly) memset(p, '*', rest);
+  }
+}
+
 /* ---- Nearest names ---- */
 
 static int least(int a, int b, int c) {

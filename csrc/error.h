@@ -34,6 +34,10 @@ const char *cs_error_kind_name(enum cs_kind kind);
 /* Overwrites every occurrence of the key with asterisks, escaped ones, too. */
 void cs_error_blank(char *text, size_t length, const char *key);
 
+/* Overwrites a beginning of the key at the end of a text that was cut off, from four
+   characters on. */
+void cs_error_blank_cut(char *text, size_t length, const char *key);
+
 /* Pushes "unknown <what> '<name>'", with the nearest of `count` known names. */
 const char *cs_error_push_unknown(lua_State *L, const char *what, const char *name,
                                   const char *(*known)(const void *list, int i),

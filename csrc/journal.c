@@ -253,10 +253,11 @@ bool cs_journal_open(struct cs_journal *journal, enum cs_journal_mode mode,
   cs_crc32c_init(&journal->crc);
   cs_fork_mark_set(&journal->mark);
   if (journal->in_memory) return true;
-  if (mode == CS_JOURNAL_TEMPORARY) return open_temporary(journal, failure);
-  bool fine = (!journal->writable || open_directory(journal, path, failure)) &&
-              open_file(journal, mode, path, failure) &&
-              set_up(journal, mode, path, failure);
+  bool fine = mode == CS_JOURNAL_TEMPORARY
+                ? open_temporary(journal, failure)
+                : (!journal->writable || open_directory(journal, path, failure)) &&
+                    open_file(journal, mode, path, failure) &&
+                    set_up(journal, mode, path, failure);
   if (!fine) (void)release(journal);
   return fine;
 }

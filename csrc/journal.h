@@ -111,6 +111,7 @@ struct cs_journal_reader {
   struct cs_lines lines;
   int64_t next; /* the number of the record that comes */
   bool placed;
+  bool closed; /* freed: whoever owns it must not read on */
 };
 
 void cs_journal_reader_init(struct cs_journal_reader *reader, int64_t first);

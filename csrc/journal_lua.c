@@ -233,7 +233,9 @@ static int journal_tostring(lua_State *L) {
 /* ---- Reading records ---- */
 
 static int reader_close(lua_State *L) {
-  cs_journal_reader_free(luaL_checkudata(L, 1, reader_name));
+  struct cs_journal_reader *reader = luaL_checkudata(L, 1, reader_name);
+  cs_journal_reader_free(reader);
+  reader->closed = true;
   return 0;
 }
 
@@ -242,6 +244,7 @@ static const char *read_line(lua_State *L, size_t *n) {
   struct cs_journal_failure failure;
   const char *line;
   struct cs_journal_reader *reader = lua_touserdata(L, lua_upvalueindex(1));
+  if (reader->closed) (void)luaL_error(L, "the loop over these records has ended");
   lua_settop(L, 0);
   (void)lua_getiuservalue(L, lua_upvalueindex(1), 1);
   if (cs_journal_read(lua_touserdata(L, 1), reader, &line, n, &failure)) return line;

@@ -23,15 +23,22 @@ static const double wait_base = 0.5, wait_cap = 16; /* seconds of our own */
 static const double shortest_window = 1;            /* seconds: few limit by less */
 static const double longest_told = 3600;            /* seconds, where nobody would wait */
 /* Under way at once before the first refusal: so many, and one more for each delivery
-   after the first ones. A large first burst would overrun small limits most. */
+   after the first ones. A large first burst would overrun small limits most. Slow answers
+   are no sign of a limit: while calls go on the room is doubled step by step, too. */
 static const int first_room = 8, first_ones = 20;
+static const int room_steps = 5;     /* so often, then there is room for all */
+static const double room_step = 0.1; /* seconds; the first one takes twice as long */
 
 static double least(double a, double b) { return a < b ? a : b; }
 static double most(double a, double b) { return a > b ? a : b; }
 
 void cs_pace_init(struct cs_pace *pace, double rate) {
   *pace = (struct cs_pace){.rate = rate};
-  for (int i = 0; i < CS_CLASSES; i++) pace->limits[i].fell = -DBL_MAX;
+  for (int i = 0; i < CS_CLASSES; i++) {
+    struct cs_pace_limit *limit = &pace->limits[i];
+    limit->fell = limit->started = -DBL_MAX;
+    limit->begun = DBL_MAX;
+  }
 }
 
 /* ---- What was delivered ---- */
@@ -136,10 +143,30 @@ double cs_pace_delay(const struct cs_pace *pace, enum cs_class class, double now
   return until > now ? until - now : 0;
 }
 
-int cs_pace_room(const struct cs_pace *pace, enum cs_class class) {
-  const struct cs_pace_limit *limit = &pace->limits[class];
+/* The room, and when it grows by itself. */
+static int room_of(const struct cs_pace_limit *limit, double now, double *grows) {
+  *grows = DBL_MAX;
   if (limit->fell >= 0 || limit->ceiling > 0) return INT_MAX;
-  return (int)least(first_room + most((double)(limit->all - first_ones), 0), INT_MAX);
+  double room = first_room;
+  for (int step = 1; step <= room_steps; step++) {
+    *grows = limit->begun + (1 + step) * room_step;
+    if (*grows > now)
+      return (int)least(room + most((double)(limit->all - first_ones), 0), INT_MAX);
+    room += room;
+  }
+  *grows = DBL_MAX;
+  return INT_MAX;
+}
+
+int cs_pace_room(const struct cs_pace *pace, enum cs_class class, double now) {
+  double grows;
+  return room_of(&pace->limits[class], now, &grows);
+}
+
+double cs_pace_cramped(const struct cs_pace *pace, enum cs_class class, double now) {
+  double grows;
+  (void)room_of(&pace->limits[class], now, &grows);
+  return grows - now;
 }
 
 static void space(double *next, double now, double gap) {
@@ -148,6 +175,8 @@ static void space(double *next, double now, double gap) {
 
 void cs_pace_start(struct cs_pace *pace, enum cs_class class, double now) {
   struct cs_pace_limit *limit = &pace->limits[class];
+  if (now - limit->started >= (1 + room_steps) * room_step) limit->begun = now;
+  limit->started = now;
   if (pace->rate > 0) space(&pace->next, now, 1 / pace->rate);
   double rate = rate_of(limit, now);
   if (rate > 0) space(&limit->next, now, 1 / rate);

@@ -18,7 +18,9 @@
  *     a rate is doubled quickly until a refusal tells the real one: the share of a
  *     window, or what a bucket was refilled by in that time.
  *   - Before the first refusal few are under way at once, and more the more were
- *     delivered: those on their way when the limit is met are refused as well.
+ *     delivered: those on their way when the limit is met are refused as well. The room
+ *     also doubles by the tenth of a second, and has no bound after 0.6 s: calls that
+ *     are slow must not hold up others for long.
  *
  * A class that was never refused costs nothing but a count of what was delivered.
  */
@@ -68,7 +70,8 @@ struct cs_pace_limit {
   struct cs_pace_fall fall;
   int burst; /* delivered before the first refusal, and in how many seconds; 0: unknown */
   double burst_time;
-  int64_t all; /* delivered in all before it */
+  int64_t all;           /* delivered in all before it */
+  double begun, started; /* the first start after a rest, and the last one */
   struct cs_pace_history history;
 };
 
@@ -84,7 +87,10 @@ void cs_pace_init(struct cs_pace *pace, double rate);
 double cs_pace_delay(const struct cs_pace *pace, enum cs_class class, double now);
 
 /* How many of the class may be under way at once. */
-int cs_pace_room(const struct cs_pace *pace, enum cs_class class);
+int cs_pace_room(const struct cs_pace *pace, enum cs_class class, double now);
+
+/* Seconds until there is more room although nothing is delivered; very many for never. */
+double cs_pace_cramped(const struct cs_pace *pace, enum cs_class class, double now);
 
 /* Notes a start. */
 void cs_pace_start(struct cs_pace *pace, enum cs_class class, double now);

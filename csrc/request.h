@@ -75,7 +75,7 @@ struct cs_request {
   bool sent;      /* libcurl was about to send, or more */
   bool restarted; /* libcurl wanted to send a second time; we forbade it */
   long status;
-  bool head_complete;
+  bool head_complete, cut; /* cut: the transfer failed, perhaps within the body */
   bool second_line;        /* the status line has been read, and nothing behind it */
   struct cs_buffer head;   /* raw header lines of the final answer */
   struct cs_buffer answer; /* decompressed body */

@@ -442,6 +442,7 @@ static bool was_to_restart(const struct cs_request *request, CURLcode code) {
 
 enum cs_outcome cs_transport_finish(struct cs_request *request, int code_) {
   CURLcode code = (CURLcode)code_;
+  request->cut = code != CURLE_OK;
   bool read = request->repeat == CS_READ;
   bool success = request->status >= 200 && request->status < 300;
   if (request->head_complete && !request->restarted) {

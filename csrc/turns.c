@@ -23,8 +23,8 @@ void cs_turns_queue(struct cs_turns *turns, struct cs_request *request, double n
 /* Whether one more of the class may be under way. Counted only until it has shown that
    much may be. */
 static bool has_room(const struct cs_turns *turns, const struct cs_list *active,
-                     enum cs_class class) {
-  int room = cs_pace_room(&turns->pace, class);
+                     enum cs_class class, double now) {
+  int room = cs_pace_room(&turns->pace, class, now);
   if (active->count < room) return true;
   for (const struct cs_request *request = active->first; request; request = request->next)
     room -= cs_class_of(request) == class;
@@ -38,7 +38,8 @@ struct cs_request *cs_turns_next(const struct cs_turns *turns,
     enum cs_class class = (enum cs_class)i;
     struct cs_request *request = turns->queued[class].first;
     if (!request || (best && best->submitted <= request->submitted)) continue;
-    if (cs_pace_delay(&turns->pace, class, now) <= 0 && has_room(turns, active, class))
+    if (cs_pace_delay(&turns->pace, class, now) <= 0 &&
+        has_room(turns, active, class, now))
       best = request;
   }
   return best;
@@ -86,9 +87,10 @@ double cs_turns_quiet(const struct cs_turns *turns, const struct cs_list *active
     enum cs_class class = (enum cs_class)i;
     const struct cs_request *request = turns->queued[class].first;
     if (!request) continue;
-    bool room = active->count < max_in_flight && has_room(turns, active, class);
     double delay = cs_pace_delay(&turns->pace, class, now);
-    if (room && delay < seconds) seconds = delay;
+    double cramped = cs_pace_cramped(&turns->pace, class, now);
+    if (delay < cramped && !has_room(turns, active, class, now)) delay = cramped;
+    if (active->count < max_in_flight && delay < seconds) seconds = delay;
     for (; request; request = request->next)
       if (request->deadline - now < seconds) seconds = request->deadline - now;
   }

@@ -75,6 +75,18 @@ describe("a key that the server echoes", function()
     end
   end)
 
+  it("is blanked where the body was cut within it, from four characters on", function()
+    local function cut(text, key)
+      local raw = "HTTP/1.1 401 No\r\nContent-Length: 500\r\n\r\n-" .. text
+      return look({ raw = raw, close = true }, { api_key = key }).body
+    end
+    for n = 4, #KEY do assert.equal("-" .. ("*"):rep(n), cut(KEY:sub(1, n))) end
+    assert.equal("-" .. KEY:sub(1, 3), cut(KEY:sub(1, 3)))
+    assert.equal("-" .. KEY:sub(2), cut(KEY:sub(2)))
+    assert.equal("-" .. ("*"):rep(11), cut([[a%2fbc\u002]], "a/bc/d/e/f"))
+    assert.equal("-" .. ("*"):rep(4), cut("a%2f", "a%2fb%2fc%2f"))
+  end)
+
   it("is blanked in headers, the request id and the reason", function()
     local err = look { status = 401, reason = "No " .. KEY, headers = {
       ["X-Request-Id"] = KEY, ["WWW-Authenticate"] = ('Key realm="%s"'):format(KEY),

@@ -128,6 +128,33 @@ describe("closing a journal", function()
     assert.equal(4, records_in_file())
   end)
 
+  it("leaves nothing mapped where a temporary one cannot be made", function()
+    local output = helper.run_lua [[
+      if not arg[1] then
+        return os.execute(("ulimit -n 16; exec lua5.4 '%s' with-few-files"):format(arg[0]))
+      end
+      local temporary, held = require("cipherscale.core").journal.temporary, {}
+      local function pages()
+        collectgarbage()
+        local file = assert(io.open "/proc/self/statm")
+        local n = file:read "n"
+        file:close()
+        return n
+      end
+      repeat
+        local file = io.open "/dev/null"
+        held[#held + 1] = file
+      until not file
+      held[#held]:close()
+      local before, failed = pages(), 0
+      for _ = 1, 2000 do
+        if not temporary() then failed = failed + 1 end
+      end
+      io.write(failed, " ", pages() - before < 1000 and "clean" or "leaked")
+    ]]
+    assert.equal("2000 clean", output)
+  end)
+
   it("waits for the iterators of a journal that nobody else holds", function()
     local next_record = filled(2):records()
     collectgarbage()

@@ -424,6 +424,16 @@ describe("records()", function()
     j:close()
   end)
 
+  it("is over once its loop is: nobody reads from the beginning again by mistake", function()
+    local j = filled(3)
+    local next_record, state, key, reader = j:records()
+    for _, n in next_record, state, key, reader do
+      if n == 2 then break end
+    end
+    assert.has_error(next_record, "the loop over these records has ended")
+    j:close()
+  end)
+
   it("may run more than once at a time", function()
     local j = filled(20)
     local n = 0

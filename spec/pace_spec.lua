@@ -343,20 +343,44 @@ end)
 describe("before the first refusal", function()
   it("few are under way at once, and more the more were delivered", function()
     local pace = probe.pace(0)
-    assert.equal(8, pace:room("writes"))
+    assert.equal(8, (pace:room(100, "writes")))
     for _ = 1, 20 do pace:delivered(100, 100, "writes") end
-    assert.equal(8, pace:room("writes"))
+    assert.equal(8, (pace:room(100, "writes")))
     for _ = 1, 24 do pace:delivered(100, 100, "writes") end
-    assert.equal(32, pace:room("writes"))
-    assert.equal(8, pace:room("reads"))
+    assert.equal(32, (pace:room(100, "writes")))
+    assert.equal(8, (pace:room(100, "reads")))
+  end)
+
+  it("the room doubles with time, too: calls that are slow hold up no others", function()
+    local pace = probe.pace(0)
+    assert.is_true(select(2, pace:room(100)) > 1e9)
+    pace:start(100)
+    near(0.2, select(2, pace:room(100)))
+    for step, room in ipairs { 8, 16, 32, 64, 128 } do
+      local now = 100.14 + (step - 1) * 0.1
+      assert.equal(room, (pace:room(now)))
+      near(0.06, select(2, pace:room(now)))
+      pace:start(now)
+    end
+    assert.is_true((pace:room(100.6)) >= 1e6)
+    assert.is_true(select(2, pace:room(100.6)) > 1e9)
+    assert.equal(8, (pace:room(100.6, "writes")))
+  end)
+
+  it("and begins anew after a while without a start", function()
+    local pace = probe.pace(0)
+    for i = 0, 19 do pace:start(100 + i * 0.4) end
+    assert.is_true(pace:room(108) >= 1e6)
+    pace:start(108.3)
+    assert.equal(8, (pace:room(108.3)))
   end)
 
   it("and no bound but the rate's afterwards, or with one that was learned earlier", function()
     local pace = probe.pace(0)
     pace:refused(100, 100, 1, "writes")
-    assert.is_true(pace:room("writes") >= 1000)
+    assert.is_true((pace:room(100, "writes")) >= 1000)
     pace:lower(5, 100, "reads")
-    assert.is_true(pace:room("reads") >= 1000)
+    assert.is_true((pace:room(100, "reads")) >= 1000)
   end)
 end)
 

@@ -38,6 +38,18 @@ describe("proxy", function()
     assert.is_nil(helper.message_of(new, ("http://u:%s@h\0"):format(PASSWORD)):find(PASSWORD))
   end)
 
+  it("is refused where libcurl could not decode its credentials, and would go direct", function()
+    for _, credentials in ipairs { "u:PWPWPW%01", "u%0a:PWPWPW", "u%0A", "u:PWPWPW%00", "%1F:" } do
+      for _, scheme in ipairs { "http://", "socks5h://", "" } do
+        assert.equal("cipherscale.new: proxy has a user or a password with a control character",
+          helper.message_of(new, ("%s%s@127.0.0.1:1"):format(scheme, credentials)))
+      end
+    end
+    for _, user in ipairs { "u", "u:", ":p", "u:a%zzb", "u:%e9", "u:p%0" } do
+      assert.has_no.errors(function() new(("http://%s@127.0.0.1:1"):format(user)):close() end)
+    end
+  end)
+
   it("of the environment is not quoted where libcurl refuses it", function()
     for _, address in ipairs { "http://u:PWPWPW@h:999999", "foo://u:PWPWPW@h" } do
       local output = helper.run_lua([[

@@ -367,7 +367,7 @@ describe("names behind __index", function()
     local one, two = {}, {}
     setmetatable(one, { __index = two })
     setmetatable(two, { __index = one })
-    contains("too many tables behind each other's __index", refusal(one))
+    assert.equal("users.update_roles: too many tables behind each other's __index", refusal(one))
     local own = {}
     setmetatable(own, { __index = own })
     contains("too many tables behind each other's __index", refusal(own))

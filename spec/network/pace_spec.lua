@@ -283,6 +283,26 @@ describe("a Retry-After beyond max_retry_wait", function()
   end)
 end)
 
+describe("calls that are never answered", function()
+  it("hold up no others, although few are under way at once at first", function()
+    local answers = {}
+    for i = 1, 8 do answers[i] = { hang = true } end
+    answers[9] = { body = '{"id":"u1"}' }
+    start(answers, { total_timeout = 2.5, max_retries = 0 })
+    local good, kinds = 0, {}
+    client:run(function(tasks)
+      for _ = 1, 32 do
+        tasks:spawn(function()
+          local user, err = client.users:get("u1")
+          if user then good = good + 1 else kinds[#kinds + 1] = err.kind end
+        end)
+      end
+    end)
+    assert.equal(24, good)
+    assert.equal(("timeout "):rep(8), table.concat(kinds, " ") .. " ")
+  end)
+end)
+
 describe("the rate that was learned", function()
   it("is told by core.pace, and is where a client can start from", function()
     start { {} }

@@ -101,6 +101,15 @@ describe("429", function()
     end
   end)
 
+  it("is waited for after a rest in which nobody asked", function()
+    start({ busy "0.1", busy "0.1", {} }, { max_retry_wait = 1 })
+    local _, err = client.users:invite("u1", { total_timeout = 0.05 })
+    assert.equal(429, err.status)
+    raw.nap(1.1)
+    assert.is_true(client.users:invite("u1"))
+    assert.equal(3, server:count())
+  end)
+
   it("is no retry: as many as it takes, and max_retries for other failures", function()
     local answers = {}
     for i = 1, 6 do answers[i] = busy "0.001" end

@@ -54,7 +54,7 @@ function M.run(setting)
   local flights = {} -- the next to end is the last
 
   local function room()
-    return queued > 0 and #flights < math.min(in_flight, pace:room(class))
+    return queued > 0 and #flights < math.min(in_flight, (pace:room(now, class)))
   end
 
   local uneven = setting.uneven or 0
@@ -86,7 +86,11 @@ function M.run(setting)
   while done < calls do
     while room() and pace:delay(now, class) <= 0 do start() end
     local wake = flights[1] and flights[#flights].ends or math.huge
-    if room() then wake = math.min(wake, now + pace:delay(now, class) + random() * 0.001) end
+    if queued > 0 and #flights < in_flight then
+      local delay = pace:delay(now, class)
+      if not room() then delay = math.max(delay, (select(2, pace:room(now, class)))) end
+      wake = math.min(wake, now + delay + random() * 0.001)
+    end
     now = wake
     while flights[1] and flights[#flights].ends <= now do settle(table.remove(flights)) end
   end

@@ -212,11 +212,14 @@ static int pace_delay(lua_State *L) {
   return 1;
 }
 
-/* pace:room(class) */
+/* pace:room(now, class) -> how many, and in how many seconds it grows */
 static int pace_room(lua_State *L) {
   const struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
-  lua_pushinteger(L, cs_pace_room(pace, check_class(L, 2)));
-  return 1;
+  double now = luaL_checknumber(L, 2);
+  enum cs_class class = check_class(L, 3);
+  lua_pushinteger(L, cs_pace_room(pace, class, now));
+  lua_pushnumber(L, cs_pace_cramped(pace, class, now));
+  return 2;
 }
 
 /* pace:start(now, class) */
