@@ -85,8 +85,8 @@ enum cs_status cs_base_url_check(const char *text, struct cs_buffer *checked,
   return status;
 }
 
-/* Appends the decoded part to `text`, which may be NULL. False where it cannot be decoded:
-   libcurl would go on without the proxy then, and not say so. */
+/* Appends the decoded part to `text`, which may be NULL. False where it cannot be
+   decoded: libcurl would go on without the proxy then, and not say so. */
 static bool decode_part(CURLU *url, CURLUPart part, CURLUcode none,
                         struct cs_buffer *text, enum cs_status *status) {
   char *decoded = NULL;

@@ -239,7 +239,9 @@ function M.stranger(story, path)
   for _, id in ipairs(header.tenant or {}) do
     if story.here[id] then return nil end
   end
-  if header.tenant then return path .. " belongs to another tenant: its roles are not in this one" end
+  if header.tenant then
+    return path .. " belongs to another tenant: its roles are not in this one"
+  end
   for _, thing in ipairs(header.things) do
     if story.here[thing.id] then return nil end
   end
