@@ -273,14 +273,18 @@ static bool push_behind(lua_State *L, int index) {
   return false;
 }
 
+enum origin { OWN, BEHIND, BEHIND_OPEN };
+
 /* Copies from the table on top what the view lacks. A table that is also a metatable has
-   names of metamethods, which are no fields: `behind` leaves them out. */
-static void add_missing(lua_State *L, int view, bool behind) {
+   names of metamethods, which are no fields. Where any field is let through, the methods
+   of a class are none, either. */
+static void add_missing(lua_State *L, int view, enum origin origin) {
   int table = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, table)) {
     bool named = lua_type(L, -2) == LUA_TSTRING;
-    bool skip = behind && named && strncmp(lua_tostring(L, -2), "__", 2) == 0;
+    bool skip = origin != OWN && named && strncmp(lua_tostring(L, -2), "__", 2) == 0;
+    skip = skip || (origin == BEHIND_OPEN && lua_isfunction(L, -1));
     lua_pushvalue(L, -2);
     if (lua_rawget(L, view) == LUA_TNIL && !skip) {
       lua_pushvalue(L, -3);
@@ -293,17 +297,17 @@ static void add_missing(lua_State *L, int view, bool behind) {
 
 /* Pushes a plain table of what is in the table and in those behind it by __index; false,
    and nothing pushed, where there are none. */
-static bool push_chain(lua_State *L, const struct cs_place *place, int index) {
+static bool push_chain(lua_State *L, const struct cs_place *place, int index, bool open) {
   if (!push_behind(L, index)) return false;
   lua_newtable(L);
   int view = lua_gettop(L), length = 0;
   lua_pushvalue(L, index);
-  add_missing(L, view, false);
+  add_missing(L, view, OWN);
   while (push_behind(L, -1)) {
     lua_remove(L, -2);
     if (++length > LONGEST_CHAIN)
       (void)cs_check_refuse(L, place, "too many tables behind each other's __index");
-    add_missing(L, view, true);
+    add_missing(L, view, open ? BEHIND_OPEN : BEHIND);
   }
   lua_settop(L, view);
   lua_remove(L, -2);
@@ -313,7 +317,7 @@ static bool push_chain(lua_State *L, const struct cs_place *place, int index) {
 void cs_check_open(lua_State *L, const struct cs_place *place,
                    const struct cs_field *fields, int index) {
   luaL_checkstack(L, 12, "too many nested tables");
-  bool viewed = push_view(L, index) || (fields && push_chain(L, place, index));
+  bool viewed = push_view(L, index) || push_chain(L, place, index, !fields);
   if (!viewed) lua_pushvalue(L, index);
   int table = lua_gettop(L);
   lua_pushnil(L);

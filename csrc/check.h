@@ -68,8 +68,9 @@ const char *cs_check_name(lua_State *L, const struct cs_place *place, const char
 const struct cs_field *cs_check_find(const struct cs_field *fields, const char *name);
 
 /* Checks the names of all fields, unless `fields` is NULL, and pushes the table to look
-   them up in: the view that __pairs gives, or else, for checking, of all that is in
-   tables behind it by __index, which falls back on the table itself; or the table. */
+   them up in: the view that __pairs gives, or else of all that is in tables behind it by
+   __index, but their functions where any name is let through, which falls back on the
+   table itself; or the table. */
 void cs_check_open(lua_State *L, const struct cs_place *place,
                    const struct cs_field *fields, int index);
 
