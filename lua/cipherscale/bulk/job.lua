@@ -240,7 +240,7 @@ function Job:canary(person)
     self:stop(...)
   end
   if not after and problem.kind ~= "cancelled" then
-    alarm("canary: %s cannot be read back: %s", who, tostring(problem))
+    self:stop("canary: %s cannot be read back: %s", who, tostring(problem))
   elseif after and not as_planned then
     alarm("canary: %s is not as planned after the change: holds %s", who,
       state.words(held, self.story.header))
