@@ -78,7 +78,9 @@ function workloads.bulk()
   local emails, plan = {}, nil
   for email in io.lines() do emails[#emails + 1] = email end
   measure(function()
-    plan = cipherscale.assert(client.bulk:roles { users = emails, add = { "AUDITOR" } })
+    plan = cipherscale.assert(client.bulk:roles {
+      users = emails, add = { "AUDITOR" }, max_changes = #emails,
+    })
   end)
   measure(function()
     local report = cipherscale.assert(plan:apply())
