@@ -16,12 +16,7 @@ local fates = tenant.fates
 
 describe("what a job has done", function()
   local path
-
-  before_each(function() path = tenant.unused_path(".jsonl") end)
-  after_each(function()
-    tenant.stop()
-    os.remove(path)
-  end)
+  tenant.with_journal(before_each, after_each, function(unused) path = unused end)
 
   local function planned(people, more)
     local job = { users = people, add = { "AUDITOR" }, journal = path }

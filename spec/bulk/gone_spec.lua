@@ -15,12 +15,7 @@ local NEW = { id = "r-new", type = "DEFAULT", name = "New" }
 
 describe("a journal", function()
   local path
-
-  before_each(function() path = tenant.unused_path(".jsonl") end)
-  after_each(function()
-    tenant.stop()
-    os.remove(path)
-  end)
+  tenant.with_journal(before_each, after_each, function(unused) path = unused end)
 
   local function start(roles, held)
     local more = {}

@@ -15,12 +15,7 @@ local direct_roles = tenant.direct_roles
 
 describe("the journal of a bulk job", function()
   local path
-
-  before_each(function() path = tenant.unused_path(".jsonl") end)
-  after_each(function()
-    tenant.stop()
-    os.remove(path)
-  end)
+  tenant.with_journal(before_each, after_each, function(unused) path = unused end)
 
   local function lines_of(name)
     local lines = {}

@@ -13,12 +13,7 @@ local stop_after = tenant.stop_after
 
 describe("a limit of a bulk job", function()
   local path
-
-  before_each(function() path = tenant.unused_path(".jsonl") end)
-  after_each(function()
-    tenant.stop()
-    os.remove(path)
-  end)
+  tenant.with_journal(before_each, after_each, function(unused) path = unused end)
 
   local function all_with(n, role)
     local more = {}

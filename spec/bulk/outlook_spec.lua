@@ -12,12 +12,7 @@ local fates = tenant.fates
 
 describe("a bulk job", function()
   local path
-
-  before_each(function() path = tenant.unused_path(".jsonl") end)
-  after_each(function()
-    tenant.stop()
-    os.remove(path)
-  end)
+  tenant.with_journal(before_each, after_each, function(unused) path = unused end)
 
   local function planned(n, more)
     local job = { users = emails(n), add = { "AUDITOR" }, journal = path }

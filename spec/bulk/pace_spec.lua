@@ -7,12 +7,7 @@ local tenant = require "spec.bulk.tenant"
 
 describe("a bulk job where the service allows only so much", function()
   local path
-
-  before_each(function() path = tenant.unused_path(".jsonl") end)
-  after_each(function()
-    tenant.stop()
-    os.remove(path)
-  end)
+  tenant.with_journal(before_each, after_each, function(unused) path = unused end)
 
   local function refused()
     local count = 0

@@ -13,12 +13,7 @@ local direct_roles = tenant.direct_roles
 
 describe("protected people", function()
   local path
-
-  before_each(function() path = tenant.unused_path(".jsonl") end)
-  after_each(function()
-    tenant.stop()
-    os.remove(path)
-  end)
+  tenant.with_journal(before_each, after_each, function(unused) path = unused end)
 
   describe("that are named by e-mail, in a plan that knows only ids,", function()
     it("are not changed by apply", function()

@@ -131,4 +131,19 @@ end
 --- A path at which there is nothing yet.
 M.unused_path = require("spec.support.scratch").path
 
+--- For specs of jobs with a journal: each gets a path at which there is nothing yet, and what it
+--- started is ended after it.
+--- @param take function is given the path before each
+function M.with_journal(before_each, after_each, take)
+  local path
+  before_each(function()
+    path = M.unused_path(".jsonl")
+    take(path)
+  end)
+  after_each(function()
+    M.stop()
+    os.remove(path)
+  end)
+end
+
 return M

@@ -9,12 +9,7 @@ local PEOPLE = 400
 
 describe("a job with a service that loses a tenth of its answers", function()
   local path
-
-  before_each(function() path = tenant.unused_path(".jsonl") end)
-  after_each(function()
-    tenant.stop()
-    os.remove(path)
-  end)
+  tenant.with_journal(before_each, after_each, function(unused) path = unused end)
 
   it("ends at the target, resumed wherever it stops, with everybody once in the report", function()
     local more = {}
