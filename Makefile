@@ -23,16 +23,16 @@ PROBE_SOURCES := spec/support/probe.c $(addprefix csrc/,url.c retry.c pace.c buf
 BENCH_SOURCES := $(wildcard bench/*.c)
 
 LUA_FILES := $(addprefix lua/cipherscale/, \
-  init.lua bulk.lua csv.lua pages.lua scheduler.lua tasks.lua time.lua \
+  init.lua bulk.lua csv.lua nearest.lua pages.lua scheduler.lua strict.lua tasks.lua time.lua \
   bulk/apply.lua bulk/followup.lua bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua \
-  bulk/nearest.lua bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua \
+  bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua \
   bulk/report.lua bulk/search.lua bulk/state.lua bulk/text.lua bulk/things.lua bulk/verbs.lua \
   sandbox/init.lua sandbox/assumptions.lua sandbox/changes.lua sandbox/command.lua \
   sandbox/contract.lua sandbox/inventions.lua sandbox/json.lua sandbox/kinds.lua \
   sandbox/lists.lua sandbox/misbehaviour.lua sandbox/names.lua sandbox/operations.lua \
   sandbox/people.lua sandbox/picks.lua sandbox/plain.lua sandbox/references.lua \
   sandbox/schema.lua sandbox/seed.lua sandbox/service.lua sandbox/store.lua sandbox/views.lua \
-  strict.lua types.lua)
+  types.lua)
 # The sandbox's own rock: what needs libmicrohttpd, and what that reads.
 SANDBOX_DATA := api/openapi.json
 SANDBOX_COMMAND := lua/cipherscale/sandbox/command.lua

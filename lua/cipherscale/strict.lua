@@ -3,7 +3,7 @@
 -- What the core does for resources, for the objects of the Lua layer: a name that they do not have
 -- is a mistake, not nil, and the nearest known one is named.
 
-local nearest = require "cipherscale.bulk.nearest"
+local nearest = require "cipherscale.nearest"
 
 local M = {}
 

@@ -2,7 +2,7 @@
 --
 -- The words of plans, reports and messages: pure functions, no service.
 
-local nearest = require "cipherscale.bulk.nearest"
+local nearest = require "cipherscale.nearest"
 local text = require "cipherscale.bulk.text"
 
 describe("bulk text", function()

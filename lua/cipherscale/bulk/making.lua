@@ -8,7 +8,7 @@
 local core = require "cipherscale.core"
 local guards = require "cipherscale.bulk.guards"
 local journal = require "cipherscale.bulk.journal"
-local nearest = require "cipherscale.bulk.nearest"
+local nearest = require "cipherscale.nearest"
 local options = require "cipherscale.bulk.options"
 local people = require "cipherscale.bulk.people"
 local search = require "cipherscale.bulk.search"

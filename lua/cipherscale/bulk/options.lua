@@ -4,7 +4,7 @@
 -- sentence; the caller raises it. The guards' own options are theirs (guards.lua).
 
 local guards = require "cipherscale.bulk.guards"
-local nearest = require "cipherscale.bulk.nearest"
+local nearest = require "cipherscale.nearest"
 local people = require "cipherscale.bulk.people"
 
 local M = {}

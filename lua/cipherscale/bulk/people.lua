@@ -4,7 +4,7 @@
 -- Nothing is asked of the service here, and nothing is kept.
 
 local core = require "cipherscale.core"
-local nearest = require "cipherscale.bulk.nearest"
+local nearest = require "cipherscale.nearest"
 
 local M = {}
 

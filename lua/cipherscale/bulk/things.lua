@@ -4,7 +4,7 @@
 -- the tenant, by id, by type or by exact name, and says what would change for somebody who holds
 -- some of them. Whatever is not known, or could be several, is a problem. Pure.
 
-local nearest = require "cipherscale.bulk.nearest"
+local nearest = require "cipherscale.nearest"
 local state = require "cipherscale.bulk.state"
 
 local M = {}
