@@ -29,7 +29,7 @@ end
 function Job:protect()
   local known = {}
   for _, name in ipairs(self.story.header.limits.protect or {}) do known[name] = true end
-  local find = search.new { client = self.client, tasks = self.tasks, verb = self.verb }
+  local find = search.new { client = self.client, tasks = self.tasks }
   local is_protected, names = find:protection({ self.client.protect, self.limits.protect }, known)
   local ok, err = find:run()
   local nobody = ok and find:unprotected()[1]
@@ -205,11 +205,9 @@ local function facts_of(case)
   local admins, count = guards.admins(case.client)
   if not admins then return nil, count end
   for person in open_people(case) do
-    if admins[person.user] and case.verb.takes_admin(person.change, guards.is_admin) then
-      lost = lost + 1
-    end
+    if admins[person.user] and guards.takes_admin(person.change) then lost = lost + 1 end
   end
-  return merged(planned, { admins = count, admins_lost = lost, admins_left = count - lost })
+  return merged(planned, { admins = count, admins_lost = lost })
 end
 
 -- The limits of a run: what it is given goes before what the runs before it were given, and that

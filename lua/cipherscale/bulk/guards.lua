@@ -15,15 +15,6 @@ local function share_of(limit, whole)
   return percent and math.floor(whole * tonumber(percent) / 100) or limit
 end
 
-local function touches(change, thing_matches)
-  for _, list in ipairs { change.add, change.remove } do
-    for _, thing in ipairs(list) do
-      if thing_matches(thing) then return true end
-    end
-  end
-  return false
-end
-
 -- A role is what it is; a group gives the roles that it has.
 local function gives(thing, kind)
   if thing.type == kind then return true end
@@ -35,8 +26,20 @@ end
 
 local function gives_owner(thing) return gives(thing, "OWNER") end
 
---- Does a role, or a group, make its holders administrators?
-function M.is_admin(thing) return gives(thing, "ADMIN") or gives(thing, "OWNER") end
+-- Whoever has no access administrates nothing.
+local function gives_admin(thing)
+  return gives(thing, "ADMIN") or gives(thing, "OWNER") or thing.id == "access"
+end
+
+local function any(things, matches)
+  for _, thing in ipairs(things) do
+    if matches(thing) then return true end
+  end
+  return false
+end
+
+--- Does a change take administration away?
+function M.takes_admin(change) return any(change.remove, gives_admin) end
 
 -- Whoever never came, or may not come any more, administrates nothing.
 local CANNOT_ACT = {
@@ -52,7 +55,7 @@ function M.admins(client)
   if not roles then return nil, err end
   local admins, count, reads = {}, 0, 1
   for _, role in ipairs(roles) do
-    if M.is_admin(role) then
+    if gives_admin(role) then
       local users
       users, err = client.roles:users(role.id, { groups = true })
       if not users then return nil, err end
@@ -85,16 +88,16 @@ M.list = {
     option = "allow_owner", kind = "boolean", default = false, of_plan = true,
     -- OWNER is neither given nor taken.
     withhold = function(allowed, person, change)
-      if allowed or not person.is_owner and not touches(change, gives_owner) then return nil end
-      return "OWNER is neither given nor taken (allow_owner)"
+      local concerned = person.is_owner or any(change.add, gives_owner)
+        or any(change.remove, gives_owner)
+      return concerned and not allowed and "OWNER is neither given nor taken (allow_owner)" or nil
     end,
   },
   {
     option = "protect", kind = "list", default = {},
     -- People, by id or e-mail, whom no job changes.
     withhold = function(_, person, _, protected)
-      if protected(person) then return M.PROTECTED end
-      return nil
+      return protected(person) and M.PROTECTED or nil
     end,
   },
   {
@@ -109,7 +112,7 @@ M.list = {
     option = "max_changes", kind = "share", default = 500,
     -- People changed at most; a number, or a share of those named: "10%".
     refuse = function(limit, facts)
-      if facts.to_change <= share_of(limit, facts.total) then return nil end
+      if facts.undo or facts.to_change <= share_of(limit, facts.total) then return nil end
       return ("%s to change, more than max_changes = %s"):format(
         text.people(facts.to_change), limit)
     end,
@@ -119,14 +122,14 @@ M.list = {
     -- Share of those who hold a role in the tenant that may lose it, from 10 holders on.
     refuse = function(limit, facts)
       for _, loss in ipairs(facts.losses) do
+        local label, holders, lost = text.clean(loss.label), loss.holders, loss.lost
         if loss.unknown and limit < 100 then
           return ("how many hold %s is not known, for max_removal_percent = %s: %s"):format(
-            text.clean(loss.label), limit, loss.unknown)
-        end
-        if not loss.unknown and loss.holders >= 10 and loss.lost * 100 > loss.holders * limit then
+            label, limit, loss.unknown)
+        elseif holders >= 10 and lost * 100 > holders * limit then
           return ("%s of the %s who hold %s lose it (%d%%), more than max_removal_percent = %s")
-            :format(text.number(loss.lost), text.number(loss.holders), text.clean(loss.label),
-            math.floor(loss.lost * 100 / loss.holders), limit)
+            :format(text.number(lost), text.number(holders), label,
+            math.floor(lost * 100 / holders), limit)
         end
       end
       return nil
@@ -136,10 +139,10 @@ M.list = {
     option = "min_admins", kind = "number", default = 2,
     -- Active holders of ADMIN or OWNER that are left in the tenant.
     refuse = function(limit, facts)
-      if not facts.admins or facts.admins_lost == 0
-        or facts.admins_left >= limit then return nil end
+      local lost = facts.admins_lost or 0
+      if lost == 0 or facts.admins - lost >= limit then return nil end
       return ("%d of %d administrators would be left, fewer than min_admins = %s"):format(
-        facts.admins_left, facts.admins, limit)
+        facts.admins - lost, facts.admins, limit)
     end,
   },
   {
@@ -173,17 +176,19 @@ M.list = {
   },
 }
 
---- The limit of a row: what `limits` says, else the default.
-local function limit_of(row, limits)
+-- The sentence of a row that has the check `name`, with its limit: what `limits` says, else the
+-- default.
+local function sentence_of(row, name, limits, ...)
+  if not row[name] then return nil end
   local limit = row.option and limits[row.option]
-  if limit == nil then return row.default end
-  return limit
+  if limit == nil then limit = row.default end
+  return row[name](limit, ...)
 end
 
 --- The first sentence of the rows that have the check `name`.
 function M.ask(name, limits, ...)
   for _, row in ipairs(M.list) do
-    local sentence = row[name] and row[name](limit_of(row, limits), ...)
+    local sentence = sentence_of(row, name, limits, ...)
     if sentence then return sentence end
   end
   return nil
@@ -192,11 +197,7 @@ end
 --- All sentences for which a plan may not be applied.
 function M.refusals(limits, facts)
   local list = {}
-  for _, row in ipairs(M.list) do
-    local sentence = row.refuse and not (facts.undo and row.option:find("^max_"))
-      and row.refuse(limit_of(row, limits), facts)
-    if sentence then list[#list + 1] = sentence end
-  end
+  for _, row in ipairs(M.list) do list[#list + 1] = sentence_of(row, "refuse", limits, facts) end
   return list
 end
 

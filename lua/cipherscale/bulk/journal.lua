@@ -66,8 +66,8 @@ end
 --- The record of a person in a plan; `change` is its end, from "before" on. What core.journal reads
 --- quickly comes first.
 function M.person(person, change)
-  local text = ('"kind":"plan","person":%d,"line":%d'):format(person.number, person.line)
-  if person.id then text = text .. ',"user":' .. quote(person.id) end
+  local text = ('"kind":"plan","person":%d,"line":%d'):format(person.n, person.line)
+  if person.user then text = text .. ',"user":' .. quote(person.user) end
   if person.email then text = text .. ',"email":' .. quote(person.email) end
   if person.withheld or person.unknown or person.again or person.cells then
     text = text .. "," .. M.fields {

@@ -3,7 +3,7 @@
 -- How a plan is made: entries are read, names found among the things and the people of the tenant,
 -- what each holds is read as cheaply as can be, the difference goes into the journal, person by
 -- person in the order of the entries. Nothing is changed in the tenant. Of each person only a few
--- bytes are kept meanwhile.
+-- bytes are kept meanwhile. What ends it early is raised, and given back by make().
 
 local core = require "cipherscale.core"
 local guards = require "cipherscale.bulk.guards"
@@ -48,15 +48,9 @@ local function unresolved(problems)
   }
 end
 
--- Notes a person in a journal: of the entries, or of the plan.
-local function append(book, person, change)
-  local ok, err = book:append(journal.person(person, change))
-  if not ok then error(err, 0) end
-end
-
 -- ---- The entries ----
 
--- What some wishes ask for; what is wrong with them is a problem of the line, if there is one.
+-- What some wishes ask for; nil where that is not understood, which is a problem of the line.
 function Making:understand(wishes, line)
   return self.catalogue:ask(wishes, self.verb.sides, function(...) self:problem(line, ...) end)
 end
@@ -71,50 +65,34 @@ end
 
 function Making:take_entry(entry)
   if entry.problem then return self:problem(entry.line, entry.problem) end
-  local known, name = #self.problems, entry.id or entry.email
-  local ask = entry.wishes and self:understand(entry.wishes, entry.line) or self.ask
-  if #self.problems == known and asks_nothing(ask) and not self.nothing_is_fine then
+  local name, ask = entry.id or entry.email, self.ask
+  if entry.wishes then ask = self:understand(entry.wishes, entry.line) end
+  if ask and asks_nothing(ask) then
     return self:problem(entry.line, ("nothing is asked for: %s expected"):format(
       table.concat(self.verb.sides, ", ")), name)
   end
-  local number, new = self.search:name(entry.id, not entry.id and entry.email or nil)
-  if not new and (self.asks[number] or self.ask) ~= ask then
+  local number, new = self.search:name(entry.id, entry.email)
+  if new and ask ~= self.ask then
+    self.asks[number] = ask
+  elseif ask ~= self.asks[number] then
     self:problem(entry.line, asks_otherwise(("'%s'"):format(name)), name)
   end
-  if new and ask ~= self.ask then self.asks[number] = ask end
-  entry.number, entry.again = number, not new or nil
-  append(self.entries, entry, NO_CHANGE)
+  entry.n, entry.user, entry.again = number, entry.id, not new or nil
+  assert(self.entries:append(journal.person(entry, NO_CHANGE)))
 end
 
-function Making:read_entries()
-  local err
-  self.entries, err = (self.path and core.journal.temporary or core.journal.memory)()
-  if not self.entries then error(err, 0) end
+function Making:read_entries(tasks)
+  local job, verb, next_entry = self.job, self.verb, nil
+  next_entry, self.word, self.columns = people.each(job.entries and job.entries(tasks) or job.users,
+    verb.sides, options.side_problem)
+  self.word = job.word or self.word
+  self.entries = assert((self.path and core.journal.temporary or core.journal.memory)())
+  self.ask = verb.fixed and self.catalogue:fixed(verb.fixed) or self:understand(job)
+  -- By number; whoever has no wishes of their own has those of the job.
+  self.asks = setmetatable({}, { __index = function() return self.ask end })
   local problem = people.column_problem(self.columns)
   if problem then self:problem(1, problem) end
-  for entry in self.next_entry do self:take_entry(entry) end
-end
-
--- Iterates over the entries, put together with what the pages told.
-function Making:people()
-  local next_entry, found = self.entries:people(), self.search
-  return function()
-    local number, line, id, email, _, other = next_entry()
-    if not number then return nil end
-    local fields = other and core.decode("{" .. other .. "}") or { user = id, email = email }
-    local first = found:first_of(number, fields.user ~= nil)
-    local known = found.emails[first]
-    return {
-      number = first, line = line, again = fields.again or first ~= number or nil,
-      name = fields.user or fields.email, ask = self.asks[number] or self.ask,
-      id = fields.user or found.ids[first],
-      -- Beside an id, an e-mail is shown only as the tenant has it.
-      email = known or (not fields.user or self.job.compares) and fields.email or nil,
-      other_email = fields.user and fields.email and known
-        and known:lower() ~= fields.email:lower() and fields.email or nil,
-      cells = fields.cells, holding = found.holdings[first],
-    }
-  end
+  for entry in next_entry do self:take_entry(entry) end
 end
 
 -- ---- Who they are and what they hold ----
@@ -133,7 +111,7 @@ local function change_of(holding, ask)
   if not change then
     local add, remove = things.difference(holding.before, ask)
     change = {
-      add = add, remove = remove, before = holding.before, nothing = #add + #remove == 0,
+      add = add, remove = remove, nothing = #add + #remove == 0,
       text = ('"before":%s,"add":%s,"remove":%s'):format(
         journal.ids(holding.before), journal.ids(add), journal.ids(remove)),
     }
@@ -142,65 +120,81 @@ local function change_of(holding, ask)
   return change
 end
 
--- Why a person cannot be found; nil where one can.
-function Making:why_unknown(person)
-  local several = self.search.several[person.number]
-  if several then
-    return ("several users have the e-mail '%s'; say which by id: %s")
-      :format(person.name, table.concat(several, ", ")), several
+function Making:unknown(person, message, candidates)
+  if self.job.on_unknown == "skip" then
+    person.unknown = message
+  else
+    self:problem(person.line, message, person.name, candidates)
   end
-  if person.id then return nil end
-  self.compared = self.compared + 1
-  local close = self.compared <= WITH_CANDIDATES
-    and nearest.find(person.name, self.search.known_emails) or {}
-  return ("no user has the e-mail '%s'%s"):format(person.name, nearest.hint(close)), close
 end
 
--- Finds out what a person holds. Runs as a task.
-function Making:look(person)
-  if self.failure or person.again then return person end
-  person.unknown, person.candidates = self:why_unknown(person)
-  -- A plan that will not be made needs no more than to know who else is missing.
-  local enough = person.holding or self.doomed and self.search.ids[person.number]
-  if person.unknown or enough then return person end
-  self.reads = self.reads + 1
-  local held, err = self.verb.read(self.client, person.id, self.concerned, self.witnesses)
-  if held then
-    person.holding = self:holding_of(held)
-    -- The page showed something, and none of it is direct: so the two are told apart.
-    if self.search.mixed[person.number] and next(held) == nil then self.proven = true end
-  elseif err.status == 404 then
-    person.unknown = ("no user has the id '%s'%s"):format(person.id,
-      person.id:find("@", 1, true) and "; an e-mail goes into `email`" or "")
-  else
-    self.failure = self.failure or err
+-- Puts an entry together with what the search has found. Its number becomes that of the first entry
+-- for the same person.
+function Making:identify(person)
+  local found, own, given, compares = self.search, person.n, person.email, self.job.compares
+  local first, several = found:first_of(own), found.several[own]
+  local email = found.emails[first]
+  person.n, person.name = first, person.user or given
+  if first ~= own then person.again = true end
+  if person.user and given and email and email:lower() ~= given:lower() and not compares then
+    self:problem(person.line, ("the user '%s' has the e-mail '%s', not '%s'"):format(
+      person.user, email, given), person.name)
   end
-  return person
+  if self.asks[first] ~= self.asks[own] then
+    self:problem(person.line, asks_otherwise "the same person", person.name)
+  end
+  -- Beside an id, an e-mail is shown only as the tenant has it.
+  if email or person.user and not compares then person.email = email end
+  if not several then person.user = person.user or found.ids[first] end
+  if person.user or person.again then return end
+  if several then
+    return self:unknown(person, ("several users have the e-mail '%s'; say which by id: %s"):format(
+      given, table.concat(several, ", ")), several)
+  end
+  self.compared = self.compared + 1
+  local close = self.compared <= WITH_CANDIDATES and nearest.find(given, found.known_emails) or {}
+  self:unknown(person, ("no user has the e-mail '%s'%s"):format(given, nearest.hint(close)), close)
+end
+
+-- Finds out who is meant and what they hold. Runs as a task.
+function Making:look(person)
+  self:identify(person)
+  if person.again or not person.user then return end
+  local shown = self.search.holdings[person.n]
+  person.holding = shown
+  -- A plan that will not be made needs no more than to know who else is missing.
+  if shown or self.doomed and self.search.ids[person.n] then return end
+  self.planned.reads = self.planned.reads + 1
+  local held, err = self.verb.read(self.client, person.user, self.concerned, self.witnesses)
+  if not held and err.status == 404 then
+    return self:unknown(person, ("no user has the id '%s'%s"):format(person.user,
+      person.user:find("@", 1, true) and "; an e-mail goes into `email`" or ""))
+  end
+  person.holding = self:holding_of(assert(held, err))
+  -- The page showed something, and none of it is direct: so the two are told apart.
+  if shown == false and next(held) == nil then self.witnesses = nil end
 end
 
 -- ---- What the guards must know ----
 
--- Who administrates the tenant, where the job could change that: ids as keys.
+-- Who administrates the tenant, where the job could change that.
 function Making:read_admins()
-  local takes = not self.job.compares and self.verb.takes_admin
-  if not takes or not takes({ remove = self.removable }, guards.is_admin) then
-    return true
-  end
+  if self.job.compares or not guards.takes_admin { remove = self.removable } then return end
   local admins, count, reads = guards.admins(self.client)
-  if not admins then return nil, count end
-  self.reads, self.admins = self.reads + reads, admins
-  self.facts.admins, self.facts.admins_lost, self.facts.admins_left = count, 0, count
-  return true
+  self.admins = assert(admins, count)
+  self.planned.admins, self.planned.admins_lost = count, 0
+  self.planned.reads = self.planned.reads + reads
 end
 
+-- How many hold what some people lose.
 function Making:read_holders()
-  if self.job.undo_of or self.job.compares then return end
+  local planned = self.planned
   for _, thing in ipairs(self.catalogue.things) do
     local lost = self.lost[thing.id]
-    if lost and self.verb.holders then
+    if lost then
       local holders, reads = self.verb.holders(self.client, thing)
-      self.reads = self.reads + (holders and reads or 1)
-      table.insert(self.facts.losses, {
+      planned.reads = planned.reads + (holders and reads or 1)
+      table.insert(planned.losses, {
         label = thing.label, lost = lost, holders = holders or 0,
         unknown = not holders and tostring(reads) or nil,
       })
@@ -209,26 +203,17 @@ function Making:read_holders()
 end
 
 -- A change that the plan will make.
-function Making:count_change(person, change)
-  local facts = self.facts
-  self.to_change = self.to_change + 1
-  self.requests = self.requests + (self.verb.requests and self.verb.requests(change) or 1)
+function Making:count(person, change)
+  local planned, requests = self.planned, self.verb.requests
+  planned.to_change = planned.to_change + 1
+  planned.requests = planned.requests + (requests and requests(change) or 1)
   -- Those who become administrators do not count: each of these changes can fail.
-  local admins = self.admins
-  if admins and admins[person.id] and self.verb.takes_admin(change, guards.is_admin) then
-    facts.admins_lost, facts.admins_left = facts.admins_lost + 1, facts.admins_left - 1
+  if self.admins[person.user] and guards.takes_admin(change) then
+    planned.admins_lost = planned.admins_lost + 1
   end
   for _, thing in ipairs(change.remove) do
     self.lost[thing.id] = (self.lost[thing.id] or 0) + 1
   end
-end
-
-function Making:prove()
-  local assumed = self.job.direct_roles == "assume" or self.job.compares
-  if self.proven or assumed or not self.verb.prove then return true end
-  local reads, err = self.verb.prove(self.client, self.witnesses)
-  self.reads = self.reads + (reads or 0)
-  return reads, err
 end
 
 -- ---- Records ----
@@ -236,165 +221,135 @@ end
 -- "+ AUDITOR - SUPPORT", as plans and reports show the job.
 function Making:asked_text()
   if self.verb.fixed then return self.verb.name end
-  local only = self.ask
-  for _, ask in pairs(self.asks) do
-    if ask ~= only and not (only == self.ask and asks_nothing(only)) then
-      return "each entry's own change"
+  local asked
+  for _, ask in pairs(self.catalogue.asks) do
+    if not asks_nothing(ask) then
+      if asked then return "each entry's own change" end
+      asked = ask
     end
-    only = ask
   end
   -- An undo may find nothing to take back, and an iterator nobody.
-  return asks_nothing(only) and "nothing" or text.change(only)
-end
-
-local function roles_in(list)
-  local ids = {}
-  for _, thing in ipairs(list) do ids[#ids + 1] = thing.type and thing.id end
-  return ids
+  return asked and text.change(asked) or "nothing"
 end
 
 function Making:record_header()
+  local job, verb, limits, roles = self.job, self.verb, options.limits(self.job), {}
+  limits.protect = self.protected
+  for _, thing in ipairs(self.catalogue.things) do roles[#roles + 1] = thing.type and thing.id end
   local list = self.catalogue:in_order(self.concerned)
   for n, thing in ipairs(list) do
     list[n] = {
       id = thing.id, name = thing.name, type = thing.type, label = thing.label, gives = thing.gives,
     }
   end
-  local job, limits = self.job, options.limits(self.job)
-  limits.protect = self.protected
-  return self.book:append(journal.record("header", {
-    format = journal.FORMAT, version = core.version, at = os.time(), verb = self.verb.name,
+  assert(self.book:append(journal.record("header", {
+    format = journal.FORMAT, version = core.version, at = os.time(), verb = verb.name,
     base_url = self.client.base_url, by = os.getenv("USER") or os.getenv("LOGNAME"),
     asked = self:asked_text(), note = job.note, undo_of = job.undo_of,
     direct_roles = job.direct_roles, word = self.word, columns = self.columns,
-    tenant = self.verb.fixed and roles_in(self.catalogue.things) or nil,
-    things = list, limits = limits,
-  }))
+    tenant = verb.fixed and roles or nil, things = list, limits = limits,
+  })))
 end
 
 function Making:record(person)
-  if self.failure then return end
-  if person.unknown and self.job.on_unknown ~= "skip" then
-    self:problem(person.line, person.unknown, person.name, person.candidates)
-    self.doomed = true
-  elseif person.again and person.ask ~= (self.asks[person.number] or self.ask) then
-    self:problem(person.line, asks_otherwise "the same person", person.name)
-    self.doomed = true
-  elseif person.other_email and not (self.job.undo_of or self.job.compares) then
-    self:problem(person.line, ("the user '%s' has the e-mail '%s', not '%s'"):format(
-      person.id, person.email, person.other_email), person.name)
-    self.doomed = true
+  if #self.problems > 0 then return end
+  local planned, change = self.planned, person.change
+  if not person.again then planned.total = planned.total + 1 end
+  if person.holding then
+    change = change_of(person.holding, self.asks[person.n])
+    if change.nothing then
+      planned.unchanged = planned.unchanged + 1
+    else
+      person.is_owner = self.verb.fixed and self.admins[person.user] == "OWNER"
+      person.withheld = guards.ask("withhold", self.job, person, change, self.is_protected)
+      if not person.withheld then self:count(person, change) end
+    end
   end
-  if self.doomed then return end
-  if person.unknown or person.again then
-    if person.unknown then self.unknown = self.unknown + 1 end
-    return append(self.book, person, NO_CHANGE)
-  end
-  local change = change_of(person.holding, person.ask)
-  person.is_owner = self.verb.fixed and self.admins and self.admins[person.id] == "OWNER"
-  person.withheld = not change.nothing and not self.job.compares
-    and guards.ask("withhold", self.job, person, change, self.is_protected) or nil
-  if change.nothing then
-    self.unchanged = self.unchanged + 1
-  elseif person.withheld then
-    self.withheld = self.withheld + 1
-  else
-    self:count_change(person, change)
-  end
-  append(self.book, person, change.text)
+  assert(self.book:append(journal.person(person, change.text)))
 end
 
 -- `seconds_each` is what a request takes, the others that are under way with it counted in.
 function Making:record_planned(seconds_each)
-  local planned, pace = self.facts, guards.pace(self.client)
-  local canary = self.to_change > 0 and not self.verb.once and (self.verb.effective and 3 or 1) or 0
-  planned.at, planned.reads, planned.requests = self.at, self.reads, self.requests + canary
-  planned.seconds = math.max(planned.requests * seconds_each, pace and self.requests / pace or 0)
-  planned.to_change, planned.unchanged = self.to_change, self.unchanged
-  planned.total = self.to_change + self.unchanged + self.withheld + self.unknown
+  local planned, pace, canary = self.planned, guards.pace(self.client), 0
+  if planned.to_change > 0 and not self.verb.once then canary = self.verb.effective and 3 or 1 end
+  planned.seconds = math.max((planned.requests + canary) * seconds_each,
+    pace and planned.requests / pace or 0)
+  planned.requests = planned.requests + canary
   planned.unprotected = self.search:unprotected()
-  return self.book:append(journal.record("planned", planned))
+  assert(self.book:append(journal.record("planned", planned)))
+  assert(self.book:sync())
 end
 
 -- ---- The whole ----
 
--- The ask of the job, and then of the entries: who holds what is kept by what all asks concern.
-function Making:read_wishes(tasks)
-  local verb, job = self.verb, self.job
-  self.ask = verb.fixed and self.catalogue:fixed(verb.fixed) or self:understand(job)
-  -- A job that is not understood is no reason to complain of each entry.
-  self.nothing_is_fine = job.undo_of or job.compares or #self.problems > 0
-  self.search = search.new {
-    client = self.client, tasks = tasks, verb = verb,
-    holding_of = function(held) return self:holding_of(held) end,
-  }
-  if job.begin then job.begin(tasks) end
-  self:read_entries()
-  self.is_protected, self.protected = self.search:protection { self.client.protect, job.protect }
-  self.concerned, self.removable = self.catalogue:concerned()
-  self.search.concerned = self.concerned
-  return not job.failure, job.failure
-end
-
 function Making:run(tasks)
-  local verb, client, begun = self.verb, self.client, core.now()
-  local known, ok, err
-  known, err = self.job.things, nil
-  if not known then known, err = verb.list(client) end
-  if not known then return nil, err end
+  local verb, client, job, planned = self.verb, self.client, self.job, self.planned
+  local begun = core.now()
+  local known = job.things or assert(verb.list(client))
   local seconds_each = (core.now() - begun) / tasks.scheduler.limit
   self.catalogue = things.catalogue(verb.noun, known)
-  ok, err = self:read_wishes(tasks)
-  if ok then ok, err = self.search:run() end
-  if not ok then return nil, err end
-  self.reads = 1 + self.search.reads
-  self.doomed = #self.problems > 0 or self.job.on_unknown ~= "skip"
-    and (self.search.missing_emails > 0 or next(self.search.several) ~= nil)
+  self.search = search.new {
+    client = client, tasks = tasks,
+    shown = function(user)
+      local held = verb.shown(user, self.concerned)
+      return held and self:holding_of(held) or held
+    end,
+  }
+  self:read_entries(tasks)
+  self.is_protected, self.protected = self.search:protection(
+    job.compares and {} or { client.protect, job.protect })
+  -- Who holds what is kept by what all asks concern.
+  self.concerned, self.removable = self.catalogue:concerned()
+  assert(self.search:run())
+  planned.reads = 1 + self.search.reads
+  self.doomed = #self.problems > 0
+    or job.on_unknown ~= "skip" and self.search:lacks_somebody()
   if not self.doomed then
-    ok, err = self:read_admins()
-    if ok then ok, err = self:record_header() end
-    if not ok then return nil, err end
+    self:read_admins()
+    self:record_header()
   end
-  for _, person in tasks:map(self:people(), function(person) return self:look(person) end) do
+  local entries = journal.people(self.entries, { by_id = {}, changes = {} })
+  for person in tasks:map(entries, function(person) self:look(person) end) do
     self:record(person)
   end
-  if self.failure then return nil, self.failure end
-  if self.doomed or #self.problems > 0 then return nil, unresolved(self.problems) end
-  ok, err = self:prove()
-  if not ok then return nil, err end
-  self:read_holders()
-  ok, err = self:record_planned(seconds_each)
-  if not ok then return nil, err end
-  return self.book:sync()
+  if #self.problems > 0 then error(unresolved(self.problems), 0) end
+  if self.witnesses then
+    planned.reads = planned.reads + assert(verb.prove(client, self.witnesses))
+  end
+  if verb.holders and not (job.undo_of or job.compares) then self:read_holders() end
+  self:record_planned(seconds_each)
 end
 
 --- Makes a plan in a new journal, or in memory.
---- @param job table checked options; of an undo also undo_of (a path), begin (is called with the
----   tasks before the first entry is taken) and failure (why the entries ended too soon); of one
----   that only compares, `compares` and its things; of both the word of the old job
+--- @param job table checked options; in place of users maybe entries(tasks), an iterator; of an
+---   undo also undo_of (a path); of one that only compares, `compares` and its things; of both the
+---   word of the old job
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
   local path = job.journal and journal.path(job.journal)
   local book, err = (job.compares and core.journal.temporary or journal.create)(path)
   if not book then return nil, err end
-  local next_entry, word, columns = people.each(job.users, verb.sides, options.side_problem)
   local making = setmetatable({
-    client = client, verb = verb, job = job, book = book, path = path, at = os.time(),
-    next_entry = next_entry, word = job.word or word, columns = columns,
-    asks = {}, holdings = {}, problems = {}, lost = {}, compared = 0, witnesses = {},
-    facts = { losses = {}, undo = job.undo_of and true or nil },
-    to_change = 0, unchanged = 0, withheld = 0, unknown = 0, requests = 0, reads = 0,
+    client = client, verb = verb, job = job, book = book, path = path,
+    holdings = {}, problems = {}, compared = 0, admins = {}, lost = {},
+    -- Users who may prove that direct roles are told from inherited ones; nil where no proof, or
+    -- no more of it, is needed.
+    witnesses = verb.prove and job.direct_roles ~= "assume" and {} or nil,
+    planned = {
+      at = os.time(), undo = job.undo_of and true or nil, losses = {},
+      total = 0, to_change = 0, unchanged = 0, requests = 0, reads = 0,
+    },
   }, Making)
-  local ok, made, problem = pcall(client.run, client, function(tasks) return making:run(tasks) end)
+  local ok, problem = pcall(client.run, client, function(tasks) making:run(tasks) end)
   if making.entries then making.entries:close() end
   if making.search then making.search.keys:clear() end
-  if ok and made then return book, path end
+  if ok then return book, path end
   book:close()
   if path then os.remove(path) end
-  if ok then return nil, problem end
-  if type(made) == "table" and made.kind == "journal" then return nil, made end
-  error(made, 0)
+  -- What a call or a journal says is given back; what else the job's iterator raises is raised.
+  if getmetatable(problem) == "cipherscale.error" then return nil, problem end
+  error(problem, 0)
 end
 
 return M

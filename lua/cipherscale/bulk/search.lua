@@ -18,107 +18,100 @@ local Search = {}
 Search.__index = Search
 
 --- A search. People are numbered in the order in which they are first named.
---- @param scope table client, tasks, verb, concerned, and holding_of: what a set of ids is kept as
+--- @param scope table client, tasks; maybe shown(user), which gives what is kept of a user
 function M.new(scope)
   return setmetatable({
-    client = scope.client, tasks = scope.tasks, verb = scope.verb,
-    concerned = scope.concerned, holding_of = scope.holding_of,
-    keys = core.seen(), missing = 0, missing_emails = 0, missing_protected = 0,
-    rows = 0, reads = 0,
-    -- By number: the user's id and e-mail, what is held (or that it is mixed), all ids where
-    -- several users have the e-mail.
-    ids = {}, emails = {}, holdings = {}, mixed = {}, several = {},
-    known_emails = {}, protected = {}, wanted = {},
+    client = scope.client, tasks = scope.tasks, shown = scope.shown, keys = core.seen(),
+    missing_ids = 0, missing_emails = 0, missing_protected = 0, rows = 0, reads = 0,
+    -- By number: the user's id and e-mail, what is kept of them, all ids where several users have
+    -- the e-mail, and the other number of somebody who is named by id and by e-mail.
+    ids = {}, emails = {}, holdings = {}, several = {}, twins = {},
+    -- The e-mails of protected people, with the number of users who have it; and those users' ids.
+    guarded = {}, protected = {},
+    known_emails = {},
   }, Search)
 end
 
---- Notes somebody to look for; gives the number, and whether it is the first time.
+--- Notes somebody to look for, by the id if there is one; gives the number, and whether it is the
+--- first time.
 function Search:name(id, email)
   local number, new = self.keys:add(id and "I" .. id or "E" .. email:lower())
-  if new then
-    self.missing = self.missing + 1
-    if email then self.missing_emails = self.missing_emails + 1 end
+  if new and id then
+    self.missing_ids = self.missing_ids + 1
+  elseif new then
+    self.missing_emails = self.missing_emails + 1
   end
   return number, new
 end
 
 --- Who must not be changed: takes lists of ids and e-mails, which need not be known by both.
---- Whoever has one of these e-mails will be noted by id in `protected`.
 --- @param known? table names for which nobody need be looked for, as keys
---- @return function is_protected tells of a { id =, email = }, once the search has run
+--- @return function is_protected tells of a { user =, email = }, once the search has run
 --- @return table names without the blanks around them
 function Search:protection(lists, known)
-  local names, ids, emails = {}, {}, {}
+  local names, emails = {}, {}
   for _, list in ipairs(lists) do
     for _, given in ipairs(list) do
       local name = given:match("^%s*(.-)%s*$")
+      local email = name:lower()
       names[#names + 1] = name
-      local email = name:find("@", 1, true) and name:lower()
-      if email then emails[email] = true else ids[name] = true end
-      if email and not (known and known[name]) and not self.wanted[email] then
-        self.wanted[email] = true
-        self.missing, self.missing_protected = self.missing + 1, self.missing_protected + 1
+      if not name:find("@", 1, true) then
+        self.protected[name] = true
+      else
+        emails[email] = true
+        if not (self.guarded[email] or known and known[name]) then
+          self.guarded[email], self.missing_protected = 0, self.missing_protected + 1
+        end
       end
     end
   end
   return function(person)
-    local id = person.id or person.user
-    return ids[id] or self.protected[id]
-      or person.email and emails[person.email:lower()]
+    return self.protected[person.user] or person.email and emails[person.email:lower()]
   end, names
 end
 
--- What a page tells of the person with this number.
-function Search:note(number, user, held, mixed)
-  if not self.ids[number] then self.missing = self.missing - 1 end
-  self.ids[number], self.emails[number] = user.id, user.email
-  self.holdings[number], self.mixed[number] = held, mixed
+function Search:note(number, id, email, holding)
+  self.ids[number], self.emails[number], self.holdings[number] = id, email, holding
 end
 
 -- A user on a page.
 function Search:found(user)
   if type(user) ~= "table" or type(user.id) ~= "string" then return end
-  user.email = type(user.email) == "string" and user.email or nil
-  local email = user.email and user.email:lower()
-  if email then
-    if self.missing_emails > 0 then self.known_emails[#self.known_emails + 1] = user.email end
-    if self.wanted[email] then
-      self.wanted[email] = false
-      self.missing, self.missing_protected = self.missing - 1, self.missing_protected - 1
-    end
-    if self.wanted[email] == false then self.protected[user.id] = true end
+  local email = type(user.email) == "string" and user.email or nil
+  local key = email and email:lower()
+  if email and self.missing_emails > 0 then self.known_emails[#self.known_emails + 1] = email end
+  local users = self.guarded[key or ""]
+  if users then
+    self.guarded[key], self.protected[user.id] = users + 1, true
+    if users == 0 then self.missing_protected = self.missing_protected - 1 end
   end
-  local named = self.keys:find("I" .. user.id)
-  local addressed = email and self.keys:find("E" .. email)
+  local named, addressed = self.keys:find("I" .. user.id), key and self.keys:find("E" .. key)
   if not named and not addressed then return end
-  local held, mixed = self.verb.shown(user, self.concerned)
-  held = held and self.holding_of(held)
-  if named then self:note(named, user, held, mixed) end
-  if not addressed then return end
-  local other = self.ids[addressed]
+  local holding = self.shown(user)
+  if named then
+    if not self.ids[named] then self.missing_ids = self.missing_ids - 1 end
+    self:note(named, user.id, email, holding)
+  end
+  local other = addressed and self.ids[addressed]
   if other and other ~= user.id then
     local several = self.several[addressed] or { other }
     several[#several + 1] = user.id
     self.several[addressed] = several
-    return
+  elseif addressed then
+    if not other then self.missing_emails = self.missing_emails - 1 end
+    self:note(addressed, user.id, email, holding)
+    if named then self.twins[named], self.twins[addressed] = addressed, named end
   end
-  if not other then self.missing_emails = self.missing_emails - 1 end
-  self:note(addressed, user, held, mixed)
 end
 
 --- The number of the first entry for the same person: one may be named by id and by e-mail.
-function Search:first_of(number, by_id)
-  local id, email = self.ids[number], self.emails[number]
-  if not id or not email or self.several[number] then return number end
-  local other = by_id and self.keys:find("E" .. email:lower())
-    or not by_id and self.keys:find("I" .. id)
-  if other and self.ids[other] == id and not self.several[other] then
-    return math.min(number, other)
-  end
-  return number
+function Search:first_of(number)
+  local twin = self.twins[number]
+  if not twin or self.several[number] or self.several[twin] then return number end
+  return math.min(number, twin)
 end
 
--- Reads a page and takes note of its users; gives them, or nil.
+-- Reads a page and takes note of its users; gives them, and the page.
 function Search:page(limit, offset)
   self.reads = self.reads + 1
   local page, err = self.client.users:page({ limit = limit, offset = offset },
@@ -127,7 +120,7 @@ function Search:page(limit, offset)
   if not page and err.status == 400 and offset == 0 and limit then return self:page(nil, 0) end
   if not page then
     self.failure = self.failure or err
-    return nil
+    return {}
   end
   local users = page.data or {}
   self.rows = self.rows + #users
@@ -136,42 +129,46 @@ function Search:page(limit, offset)
   return users, page
 end
 
--- Without a total the pages are followed one after another.
-function Search:follow_pages(users, page)
-  local step, offset, first = #users, 0, users[1].id
-  repeat
-    offset = offset + #users
-    if page.hasNext == false or self.missing == 0 then return end
-    users, page = self:page(step, offset)
-    -- A service that knows no offset would give its first page for ever.
-  until not users or #users == 0 or users[1].id == first
-end
-
 -- An e-mail can be found on a page only.
 function Search:needs_pages() return self.missing_emails + self.missing_protected > 0 end
 
+function Search:missing()
+  return self.missing_ids + self.missing_emails + self.missing_protected
+end
+
+-- The pages are read in parallel where the service gives a total, else one after another.
 function Search:read_pages()
   local users, page = self:page(PAGE_SIZE, 0)
-  if not users or #users == 0 then return end
-  if not page.total then return self:follow_pages(users, page) end
-  local step = #users
-  self.total = page.total
+  if #users == 0 then return end
+  local step, total, first = #users, page.total, users[1]
+  self.total = total
   -- The users who are left may be fewer than the pages that are left.
-  local pages_left = math.ceil((self.total - step) / step)
-  if not self:needs_pages() and self.missing <= pages_left then return end
-  for offset = step, self.total - 1, step do
-    if self.failure or self.missing == 0 then break end
-    self.tasks:spawn(self.page, self, step, offset)
+  local few = total and self:missing() <= math.ceil((total - step) / step)
+  if few and not self:needs_pages() then return end
+  for offset = step, (total or math.huge) - 1, step do
+    if self.failure or self:missing() == 0 then break end
+    if total then
+      self.tasks:spawn(self.page, self, step, offset)
+    elseif page.hasNext == false then
+      break
+    else
+      users, page = self:page(step, offset)
+      -- A service that knows no offset would give its first page for ever.
+      if #users == 0 or users[1].id == first.id then break end
+    end
   end
   self.tasks:wait()
-  if self.missing > 0 and self.rows ~= self.total then self.shifted = true end
+  if total and self:missing() > 0 and self.rows ~= total then self.shifted = true end
 end
+
+--- Is somebody of those who were named by e-mail not there, or not known for sure?
+function Search:lacks_somebody() return self.missing_emails > 0 or next(self.several) ~= nil end
 
 --- The protected e-mails that nobody has, in order.
 function Search:unprotected()
   local list = {}
-  for email, missing in pairs(self.wanted) do
-    if missing then list[#list + 1] = email end
+  for email, users in pairs(self.guarded) do
+    if users == 0 then list[#list + 1] = email end
   end
   table.sort(list)
   return list
@@ -181,7 +178,7 @@ end
 --- @return boolean|nil ok
 --- @return table|nil err
 function Search:run()
-  if self:needs_pages() or self.missing > FEW then self:read_pages() end
+  if self:needs_pages() or self:missing() > FEW then self:read_pages() end
   if self.failure then return nil, self.failure end
   if self:needs_pages() and self.shifted then
     return nil, core.error {

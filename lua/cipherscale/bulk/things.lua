@@ -122,7 +122,7 @@ end
 --- @param given table { add =, remove =, set =, replace = } of names
 --- @param sides table the names of these that count
 --- @param problem function is called with each message, name and candidates
---- @return table ask
+--- @return table|nil ask
 function Catalogue:ask(given, sides, problem)
   local ask, side_of, understood = { add = {}, remove = {}, replace = {} }, {}, true
   local function complain(name, message, ...)
@@ -178,7 +178,7 @@ function Catalogue:ask(given, sides, problem)
       for _, name in ipairs(names) do take(side, name) end
     end
   end
-  if not understood then return ask end
+  if not understood then return nil end
   local meaning = meaning_of(ask)
   self.asks[meaning] = self.asks[meaning] or ask
   return self.asks[meaning]

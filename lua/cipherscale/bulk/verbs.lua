@@ -33,25 +33,11 @@ end
 
 local function listed(value) return type(value) == "table" and value or nil end
 
--- Does a change take administration away?
-local function takes_admin(change, is_admin)
-  for _, thing in ipairs(change.remove) do
-    if is_admin(thing) then return true end
-  end
-  return false
-end
+local NO_ACCESS = { deactivated = true, inactive = true }
+local NOT_ACCEPTED = { pending = true, invited = true, expired = true }
 
-local function labels_by_id(things)
-  local labels = {}
-  for _, thing in ipairs(things) do labels[thing.id] = thing.type or thing.name or thing.id end
-  return labels
-end
-
-local function status_of(user)
-  return type(user.status) == "string" and user.status:lower() or ""
-end
-
--- A verb about the state of the account: one thing that is held or not, told by the status.
+-- A verb about the state of the account: one thing that is held but in some states. The method of
+-- client.users that gives it, or takes it away, has the verb's name.
 local function account(row)
   local thing = { id = row.thing, name = row.thing, label = row.thing }
   row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing } }
@@ -61,16 +47,15 @@ local function account(row)
     if not roles then return nil, err end
     return { thing, table.unpack(roles) }
   end
-  row.shown = function(user) return row.holds(status_of(user)) and { [thing.id] = true } or {} end
-  row.read = function(client, id)
-    local user, err = client.users:get(id, PATIENT)
-    if not user then return nil, err end
-    return row.shown(user)
+  row.shown = function(user)
+    local status = type(user.status) == "string" and user.status:lower()
+    return row.without[status] and {} or { [thing.id] = true }
   end
+  row.send = function(client, id) return client.users[row.name](client.users, id, PATIENT) end
   return row
 end
 
-return {
+local M = {
   {
     name = "roles",
     doc = "Gives and takes direct roles; what groups give is left alone.",
@@ -81,13 +66,13 @@ return {
     -- Everything in the tenant that can be named.
     list = function(client) return client.roles:list() end,
     -- What a user page shows is direct and inherited together. It settles the matter where the
-    -- user has none of the roles in question, or no group that a role could come from. Else the
-    -- second value says that there is something to be told apart.
+    -- user has none of the roles in question, or no group that a role could come from. Else there
+    -- is something to be told apart, which is false; nil is a page that does not tell.
     shown = function(user, concerned)
       if not listed(user.roles) then return nil end
       local held = held_among(user.roles, concerned)
       if next(held) == nil or listed(user.groups) and #user.groups == 0 then return held end
-      return nil, true
+      return false
     end,
     -- What one user holds, of the things concerned. `witnesses` collects those for `prove`.
     read = function(client, id, concerned, witnesses)
@@ -118,7 +103,10 @@ return {
     -- lost unasked.
     effective = function(client, id)
       local roles, err = client.users:roles(id, nil, PATIENT)
-      return roles and labels_by_id(roles), err
+      if not roles then return nil, err end
+      local labels = {}
+      for _, role in ipairs(roles) do labels[role.id] = role.type or role.name or role.id end
+      return labels
     end,
     -- Sends one change; the third value is what was done before an error.
     send = function(client, id, change)
@@ -129,7 +117,6 @@ return {
       end
       return client.users:update_roles(id, body, PATIENT)
     end,
-    takes_admin = takes_admin,
     -- How many hold a thing in the tenant, and how many requests it takes to know.
     holders = function(client, thing)
       local users, err = client.roles:users(thing.id, { groups = true }, PATIENT)
@@ -147,26 +134,18 @@ return {
     shown = function(user, concerned)
       return listed(user.groups) and held_among(user.groups, concerned)
     end,
-    read = function(client, id, concerned)
-      local user, err = client.users:get(id, PATIENT)
-      if not user then return nil, err end
-      return held_among(listed(user.groups) or {}, concerned)
-    end,
-    takes_admin = takes_admin,
     holders = function(_, group) return listed(group.members) and #group.members or 0, 0 end,
     -- How many requests a change takes, where each thing takes one, in order.
     requests = function(change) return #change.add + #change.remove end,
     send = function(client, id, change)
-      local done = { add = {}, remove = {} }
-      for _, group in ipairs(change.add) do
-        local ok, err = client.users:add_to_group(id, group.id, PATIENT)
-        if not ok then return nil, err, done end
-        done.add[#done.add + 1] = group
-      end
-      for _, group in ipairs(change.remove) do
-        local ok, err = client.users:remove_from_group(id, group.id, PATIENT)
-        if not ok then return nil, err, done end
-        done.remove[#done.remove + 1] = group
+      local done, users = { add = {}, remove = {} }, client.users
+      for _, side in ipairs { "add", "remove" } do
+        local call = side == "add" and users.add_to_group or users.remove_from_group
+        for _, group in ipairs(change[side]) do
+          local ok, err = call(users, id, group.id, PATIENT)
+          if not ok then return nil, err, done end
+          table.insert(done[side], group)
+        end
       end
       return true
     end,
@@ -174,27 +153,29 @@ return {
   account {
     name = "deactivate",
     doc = "Suspends accounts; what they have is kept. Undone, all are active, also the invited.",
-    thing = "access", side = "remove", undo = "reactivate",
-    holds = function(status) return status ~= "deactivated" and status ~= "inactive" end,
-    send = function(client, id) return client.users:deactivate(id, PATIENT) end,
-    takes_admin = function() return true end,
+    thing = "access", side = "remove", without = NO_ACCESS, undo = "reactivate",
   },
   account {
     name = "reactivate",
     doc = "Gives deactivated accounts access again.",
-    thing = "access", side = "add", undo = "deactivate",
-    holds = function(status) return status ~= "deactivated" and status ~= "inactive" end,
-    send = function(client, id) return client.users:reactivate(id, PATIENT) end,
+    thing = "access", side = "add", without = NO_ACCESS, undo = "deactivate",
   },
   account {
     name = "invite",
     doc = "Mails invitations to people who have not accepted one; each at most once.",
-    thing = "invitation", side = "add",
+    thing = "invitation", side = "add", without = NOT_ACCEPTED,
     -- An e-mail goes out: never sent again by itself, nothing to read back, nothing to undo.
     once = true,
-    holds = function(status)
-      return status ~= "pending" and status ~= "invited" and status ~= "expired"
-    end,
-    send = function(client, id) return client.users:invite(id, PATIENT) end,
   },
 }
+
+-- What a page shows in any case, the user itself shows, too.
+for _, verb in ipairs(M) do
+  verb.read = verb.read or function(client, id, concerned)
+    local user, err = client.users:get(id, PATIENT)
+    if not user then return nil, err end
+    return verb.shown(user, concerned) or {}
+  end
+end
+
+return M
