@@ -108,7 +108,7 @@ describe("a bulk job", function()
       assert.is_nil(made)
       assert.equal("entry 3: asks for something else than an earlier entry for the same person",
         err.unresolved[1].message)
-      assert.equal("entry 4: asks for something else than an earlier entry for 'u2'",
+      assert.equal("entry 4: asks for something else than an earlier entry for the same person",
         err.unresolved[2].message)
     end)
 

@@ -39,9 +39,25 @@ local function done_to(client, verb, story, person)
   if verb.once or not journal.in_doubt(story, person.n) then return known end
   local held, err = verb.read(client, person.user, story.header.by_id)
   if not held and err.status == 404 then return state.NOTHING end
-  if state.equal(assert(held, err), state.target(person.change)) then return person.change end
-  if not (verb.requests and state.on_the_way(held, person.change)) then return known end
-  return (state.split(held, person.change))
+  local by_job = state.equal(assert(held, err), state.target(person.change))
+    or verb.requests and state.on_the_way(held, person.change)
+  return by_job and state.split(held, person.change) or known
+end
+
+-- The entries of a job: of each person the wishes that `wishes_of` gives, if any. Verbs that name
+-- nothing have one wish.
+local function entries_of(verb, next_person, wishes_of)
+  return function()
+    for person, value in next_person do
+      local wishes = wishes_of(person, value)
+      if wishes then
+        if #verb.sides == 0 then wishes = {} end
+        wishes.id, wishes.email = person.user, person.email
+        return wishes, person.line
+      end
+    end
+    return nil
+  end
 end
 
 --- The job that takes back what a journal says was done.
@@ -68,16 +84,10 @@ function M.undo(case, given)
     local next_done = tasks:map(journal.people(case.book, story.header), function(person)
       return done_to(client, verb, story, person)
     end)
-    return function()
-      for person, done in next_done do
-        local add, remove = ids_in(story.here, done.remove), ids_in(story.here, done.add)
-        if #add + #remove > 0 then
-          if #verb.sides == 0 then return { id = person.user }, person.line end
-          return { id = person.user, add = add, remove = remove }, person.line
-        end
-      end
-      return nil
-    end
+    return entries_of(verb, next_done, function(_, done)
+      local add, remove = ids_in(story.here, done.remove), ids_in(story.here, done.add)
+      return #add + #remove > 0 and { add = add, remove = remove }
+    end)
   end
   return job
 end
@@ -92,24 +102,16 @@ function M.verify(case)
       :format(case.path, verb.name))
   end
   -- The things are those of the journal, also where one has been deleted since.
-  local job = {
+  return {
     compares = true, things = header.things, word = header.word, on_unknown = "skip",
     direct_roles = "assume", allow_owner = true,
+    entries = function()
+      return entries_of(verb, journal.people(case.book, header), function(person)
+        return not (person.again or person.withheld or person.unknown)
+          and { set = ids_in(state.target(person.change), header.things) }
+      end)
+    end,
   }
-  function job.entries()
-    local next_person = journal.people(case.book, header)
-    return function()
-      for person in next_person do
-        if not (person.again or person.withheld or person.unknown) then
-          local target = #verb.sides > 0
-            and ids_in(state.target(person.change), header.things) or nil
-          return { id = person.user, email = person.email, set = target }, person.line
-        end
-      end
-      return nil
-    end
-  end
-  return job
 end
 
 --- Everybody who is not as planned, from the plan of that job.

@@ -82,39 +82,37 @@ end
 --- Of somebody whom no job changes.
 M.PROTECTED = "protected (protect)"
 
+-- A check gives whether it has found something, and the sentence for that, as string.format takes
+-- it.
 M.list = {
   {
     -- What a plan has withheld stays so, so this is for plans alone.
     option = "allow_owner", kind = "boolean", default = false, of_plan = true,
     -- OWNER is neither given nor taken.
     withhold = function(allowed, person, change)
-      local concerned = person.is_owner or any(change.add, gives_owner)
-        or any(change.remove, gives_owner)
-      return concerned and not allowed and "OWNER is neither given nor taken (allow_owner)" or nil
+      return not allowed and (person.is_owner or any(change.add, gives_owner)
+        or any(change.remove, gives_owner)), "OWNER is neither given nor taken (allow_owner)"
     end,
   },
   {
     option = "protect", kind = "list", default = {},
     -- People, by id or e-mail, whom no job changes.
-    withhold = function(_, person, _, protected)
-      return protected(person) and M.PROTECTED or nil
-    end,
+    withhold = function(_, person, _, protected) return protected(person), M.PROTECTED end,
   },
   {
     option = "allow_empty", kind = "boolean", default = false,
     -- A job with nobody in it is a mistake.
     refuse = function(allowed, facts)
-      if allowed or facts.undo or facts.total > 0 then return nil end
-      return "nobody is named at all (allow_empty)"
+      return not (allowed or facts.undo) and facts.total == 0,
+        "nobody is named at all (allow_empty)"
     end,
   },
   {
     option = "max_changes", kind = "share", default = 500,
     -- People changed at most; a number, or a share of those named: "10%".
     refuse = function(limit, facts)
-      if facts.undo or facts.to_change <= share_of(limit, facts.total) then return nil end
-      return ("%s to change, more than max_changes = %s"):format(
-        text.people(facts.to_change), limit)
+      return not facts.undo and facts.to_change > share_of(limit, facts.total),
+        "%s to change, more than max_changes = %s", text.people(facts.to_change), limit
     end,
   },
   {
@@ -124,25 +122,24 @@ M.list = {
       for _, loss in ipairs(facts.losses) do
         local label, holders, lost = text.clean(loss.label), loss.holders, loss.lost
         if loss.unknown and limit < 100 then
-          return ("how many hold %s is not known, for max_removal_percent = %s: %s"):format(
-            label, limit, loss.unknown)
+          return true, "how many hold %s is not known, for max_removal_percent = %s: %s", label,
+            limit, loss.unknown
         elseif holders >= 10 and lost * 100 > holders * limit then
-          return ("%s of the %s who hold %s lose it (%d%%), more than max_removal_percent = %s")
-            :format(text.number(lost), text.number(holders), label,
-            math.floor(lost * 100 / holders), limit)
+          return true,
+            "%s of the %s who hold %s lose it (%d%%), more than max_removal_percent = %s",
+            text.number(lost), text.number(holders), label, math.floor(lost * 100 / holders), limit
         end
       end
-      return nil
     end,
   },
   {
     option = "min_admins", kind = "number", default = 2,
     -- Active holders of ADMIN or OWNER that are left in the tenant.
     refuse = function(limit, facts)
-      local lost = facts.admins_lost or 0
-      if lost == 0 or facts.admins - lost >= limit then return nil end
-      return ("%d of %d administrators would be left, fewer than min_admins = %s"):format(
-        facts.admins - lost, facts.admins, limit)
+      local admins, lost = facts.admins or 0, facts.admins_lost or 0
+      return lost > 0 and admins - lost < limit,
+        "%d of %d administrators would be left, fewer than min_admins = %s", admins - lost, admins,
+        limit
     end,
   },
   {
@@ -151,38 +148,38 @@ M.list = {
     stop = function(limit, job)
       local most = limit and share_of(limit, job.to_change)
         or math.max(25, math.floor(job.to_change / 10))
-      if job.failed <= most then return nil end
-      return ("%s failed, more than max_failures = %s"):format(text.people(job.failed), most)
+      return job.failed > most, "%s failed, more than max_failures = %s", text.people(job.failed),
+        most
     end,
   },
   {
     option = "max_unreachable", kind = "number", default = 10,
     -- People in a row whom the service could not be reached for.
     stop = function(limit, job)
-      if job.unreachable < math.max(limit, 1) then return nil end
-      return ("the service could not be reached for %d people in a row (max_unreachable): %s")
-        :format(job.unreachable, tostring(job.last_error))
+      return job.unreachable >= math.max(limit, 1),
+        "the service could not be reached for %d people in a row (max_unreachable): %s",
+        job.unreachable, tostring(job.last_error)
     end,
   },
   {
     -- No option: whoever may not change one person may not change the next.
     stop = function(_, job)
-      local status = job.last_error and job.last_error.status
-      if status ~= 401 and status ~= 403 then return nil end
-      return ("the service refuses the key, or this change: %s%s"):format(tostring(job.last_error),
-        status == 403 and (" (to leave this person out: protect = { %q })"):format(job.last_user)
-          or "")
+      local status = job.last_error.status
+      local hint = status == 403 and " (to leave this person out: protect = { %q })" or ""
+      return status == 401 or status == 403,
+        "the service refuses the key, or this change: %s" .. hint, tostring(job.last_error),
+        job.last_user
     end,
   },
 }
 
--- The sentence of a row that has the check `name`, with its limit: what `limits` says, else the
--- default.
+local function say(found, words, ...) return found and words:format(...) or nil end
+
+-- What a row finds under the name of a check, with its limit: what `limits` says, else the default.
 local function sentence_of(row, name, limits, ...)
-  if not row[name] then return nil end
   local limit = row.option and limits[row.option]
   if limit == nil then limit = row.default end
-  return row[name](limit, ...)
+  return row[name] and say(row[name](limit, ...))
 end
 
 --- The first sentence of the rows that have the check `name`.

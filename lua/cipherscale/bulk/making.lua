@@ -20,6 +20,7 @@ local M = {}
 -- How many problems the text of an error shows, and how many unknown e-mails get candidates: each
 -- is compared with everybody.
 local SHOWN_PROBLEMS, WITH_CANDIDATES = 20, 10
+local OTHERWISE = "asks for something else than an earlier entry for the same person"
 local NO_CHANGE = '"before":[],"add":[],"remove":[]'
 
 local Making = {}
@@ -59,10 +60,6 @@ local function asks_nothing(ask)
   return not ask.set and #ask.add + #ask.remove + #ask.replace == 0
 end
 
-local function asks_otherwise(name)
-  return "asks for something else than an earlier entry for " .. name
-end
-
 function Making:take_entry(entry)
   if entry.problem then return self:problem(entry.line, entry.problem) end
   local name, ask = entry.id or entry.email, self.ask
@@ -75,22 +72,22 @@ function Making:take_entry(entry)
   if new and ask ~= self.ask then
     self.asks[number] = ask
   elseif ask ~= self.asks[number] then
-    self:problem(entry.line, asks_otherwise(("'%s'"):format(name)), name)
+    self:problem(entry.line, OTHERWISE, name)
   end
   entry.n, entry.user, entry.again = number, entry.id, not new or nil
   assert(self.entries:append(journal.person(entry, NO_CHANGE)))
 end
 
 function Making:read_entries(tasks)
-  local job, verb, next_entry = self.job, self.verb, nil
-  next_entry, self.word, self.columns = people.each(job.entries and job.entries(tasks) or job.users,
-    verb.sides, options.side_problem)
-  self.word = job.word or self.word
+  local job, verb = self.job, self.verb
+  local users = job.entries and job.entries(tasks) or job.users
+  local next_entry, word, columns = people.each(users, verb.sides, options.side_problem)
+  self.word, self.columns = job.word or word, columns
   self.entries = assert((self.path and core.journal.temporary or core.journal.memory)())
   self.ask = verb.fixed and self.catalogue:fixed(verb.fixed) or self:understand(job)
   -- By number; whoever has no wishes of their own has those of the job.
   self.asks = setmetatable({}, { __index = function() return self.ask end })
-  local problem = people.column_problem(self.columns)
+  local problem = people.column_problem(columns)
   if problem then self:problem(1, problem) end
   for entry in next_entry do self:take_entry(entry) end
 end
@@ -131,20 +128,21 @@ end
 -- Puts an entry together with what the search has found. Its number becomes that of the first entry
 -- for the same person.
 function Making:identify(person)
-  local found, own, given, compares = self.search, person.n, person.email, self.job.compares
+  local found, own, given = self.search, person.n, person.email
   local first, several = found:first_of(own), found.several[own]
   local email = found.emails[first]
   person.n, person.name = first, person.user or given
   if first ~= own then person.again = true end
-  if person.user and given and email and email:lower() ~= given:lower() and not compares then
+  -- Beside an id, an e-mail is shown as the tenant has it, or as an old job had it.
+  local both = person.user and given and not self.job.entries
+  if both and email and email:lower() ~= given:lower() then
     self:problem(person.line, ("the user '%s' has the e-mail '%s', not '%s'"):format(
       person.user, email, given), person.name)
   end
+  if email or both then person.email = email end
   if self.asks[first] ~= self.asks[own] then
-    self:problem(person.line, asks_otherwise "the same person", person.name)
+    self:problem(person.line, OTHERWISE, person.name)
   end
-  -- Beside an id, an e-mail is shown only as the tenant has it.
-  if email or person.user and not compares then person.email = email end
   if not several then person.user = person.user or found.ids[first] end
   if person.user or person.again then return end
   if several then
@@ -163,7 +161,9 @@ function Making:look(person)
   local shown = self.search.holdings[person.n]
   person.holding = shown
   -- A plan that will not be made needs no more than to know who else is missing.
-  if shown or self.doomed and self.search.ids[person.n] then return end
+  local doomed = #self.problems > 0
+    or self.job.on_unknown ~= "skip" and self.search:lacks_somebody()
+  if shown or doomed and self.search.ids[person.n] then return end
   self.planned.reads = self.planned.reads + 1
   local held, err = self.verb.read(self.client, person.user, self.concerned, self.witnesses)
   if not held and err.status == 404 then
@@ -177,13 +177,15 @@ end
 
 -- ---- What the guards must know ----
 
--- Who administrates the tenant, where the job could change that.
-function Making:read_admins()
-  if self.job.compares or not guards.takes_admin { remove = self.removable } then return end
-  local admins, count, reads = guards.admins(self.client)
-  self.admins = assert(admins, count)
-  self.planned.admins, self.planned.admins_lost = count, 0
-  self.planned.reads = self.planned.reads + reads
+-- What a person is who would lose administration by a change: "ADMIN", "OWNER", or nil.
+function Making:admin_lost(person, change)
+  if not guards.takes_admin(change) then return nil end
+  if not self.admins then
+    local planned, admins, count, reads = self.planned, guards.admins(self.client)
+    self.admins = assert(admins, count)
+    planned.admins, planned.admins_lost, planned.reads = count, 0, planned.reads + reads
+  end
+  return self.admins[person.user]
 end
 
 -- How many hold what some people lose.
@@ -202,15 +204,13 @@ function Making:read_holders()
   end
 end
 
--- A change that the plan will make.
-function Making:count(person, change)
+-- A change that the plan will make; `admin` is what the person was and will not be.
+function Making:count(change, admin)
   local planned, requests = self.planned, self.verb.requests
   planned.to_change = planned.to_change + 1
   planned.requests = planned.requests + (requests and requests(change) or 1)
   -- Those who become administrators do not count: each of these changes can fail.
-  if self.admins[person.user] and guards.takes_admin(change) then
-    planned.admins_lost = planned.admins_lost + 1
-  end
+  if admin then planned.admins_lost = planned.admins_lost + 1 end
   for _, thing in ipairs(change.remove) do
     self.lost[thing.id] = (self.lost[thing.id] or 0) + 1
   end
@@ -221,15 +221,12 @@ end
 -- "+ AUDITOR - SUPPORT", as plans and reports show the job.
 function Making:asked_text()
   if self.verb.fixed then return self.verb.name end
-  local asked
+  local asked = {}
   for _, ask in pairs(self.catalogue.asks) do
-    if not asks_nothing(ask) then
-      if asked then return "each entry's own change" end
-      asked = ask
-    end
+    if not asks_nothing(ask) then asked[#asked + 1] = text.change(ask) end
   end
   -- An undo may find nothing to take back, and an iterator nobody.
-  return asked and text.change(asked) or "nothing"
+  return #asked > 1 and "each entry's own change" or asked[1] or "nothing"
 end
 
 function Making:record_header()
@@ -260,9 +257,10 @@ function Making:record(person)
     if change.nothing then
       planned.unchanged = planned.unchanged + 1
     else
-      person.is_owner = self.verb.fixed and self.admins[person.user] == "OWNER"
+      local admin = self:admin_lost(person, change)
+      person.is_owner = self.verb.fixed and admin == "OWNER"
       person.withheld = guards.ask("withhold", self.job, person, change, self.is_protected)
-      if not person.withheld then self:count(person, change) end
+      if not person.withheld then self:count(change, admin) end
     end
   end
   assert(self.book:append(journal.person(person, change.text)))
@@ -299,15 +297,10 @@ function Making:run(tasks)
   self.is_protected, self.protected = self.search:protection(
     job.compares and {} or { client.protect, job.protect })
   -- Who holds what is kept by what all asks concern.
-  self.concerned, self.removable = self.catalogue:concerned()
+  self.concerned = self.catalogue:concerned()
   assert(self.search:run())
   planned.reads = 1 + self.search.reads
-  self.doomed = #self.problems > 0
-    or job.on_unknown ~= "skip" and self.search:lacks_somebody()
-  if not self.doomed then
-    self:read_admins()
-    self:record_header()
-  end
+  self:record_header()
   local entries = journal.people(self.entries, { by_id = {}, changes = {} })
   for person in tasks:map(entries, function(person) self:look(person) end) do
     self:record(person)
@@ -332,7 +325,7 @@ function M.make(client, verb, job)
   if not book then return nil, err end
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, path = path,
-    holdings = {}, problems = {}, compared = 0, admins = {}, lost = {},
+    holdings = {}, problems = {}, compared = 0, lost = {},
     -- Users who may prove that direct roles are told from inherited ones; nil where no proof, or
     -- no more of it, is needed.
     witnesses = verb.prove and job.direct_roles ~= "assume" and {} or nil,

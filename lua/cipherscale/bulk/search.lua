@@ -21,26 +21,29 @@ Search.__index = Search
 --- @param scope table client, tasks; maybe shown(user), which gives what is kept of a user
 function M.new(scope)
   return setmetatable({
-    client = scope.client, tasks = scope.tasks, shown = scope.shown, keys = core.seen(),
-    missing_ids = 0, missing_emails = 0, missing_protected = 0, rows = 0, reads = 0,
+    client = scope.client, tasks = scope.tasks, shown = scope.shown,
+    keys = core.seen(), rows = 0, reads = 0,
+    -- How many are not found yet: in all, and of those who were named by `id`, by `email`, or are
+    -- `protected`.
+    missing = 0, missing_by = { id = 0, email = 0, protected = 0 },
     -- By number: the user's id and e-mail, what is kept of them, all ids where several users have
     -- the e-mail, and the other number of somebody who is named by id and by e-mail.
     ids = {}, emails = {}, holdings = {}, several = {}, twins = {},
-    -- The e-mails of protected people, with the number of users who have it; and those users' ids.
+    -- The e-mails of protected people, as keys: false until somebody has it. The ids of those.
     guarded = {}, protected = {},
     known_emails = {},
   }, Search)
+end
+
+function Search:miss(kind, change)
+  self.missing, self.missing_by[kind] = self.missing + change, self.missing_by[kind] + change
 end
 
 --- Notes somebody to look for, by the id if there is one; gives the number, and whether it is the
 --- first time.
 function Search:name(id, email)
   local number, new = self.keys:add(id and "I" .. id or "E" .. email:lower())
-  if new and id then
-    self.missing_ids = self.missing_ids + 1
-  elseif new then
-    self.missing_emails = self.missing_emails + 1
-  end
+  if new then self:miss(id and "id" or "email", 1) end
   return number, new
 end
 
@@ -49,57 +52,51 @@ end
 --- @return function is_protected tells of a { user =, email = }, once the search has run
 --- @return table names without the blanks around them
 function Search:protection(lists, known)
-  local names, emails = {}, {}
+  local names, guarded, protected = {}, self.guarded, self.protected
   for _, list in ipairs(lists) do
     for _, given in ipairs(list) do
       local name = given:match("^%s*(.-)%s*$")
-      local email = name:lower()
+      local email = name:find("@", 1, true) and name:lower()
       names[#names + 1] = name
-      if not name:find("@", 1, true) then
-        self.protected[name] = true
-      else
-        emails[email] = true
-        if not (self.guarded[email] or known and known[name]) then
-          self.guarded[email], self.missing_protected = 0, self.missing_protected + 1
-        end
+      if not email then
+        protected[name] = true
+      elseif guarded[email] == nil then
+        guarded[email] = known and known[name] or false
+        if not guarded[email] then self:miss("protected", 1) end
       end
     end
   end
   return function(person)
-    return self.protected[person.user] or person.email and emails[person.email:lower()]
+    return protected[person.user] or person.email and guarded[person.email:lower()] ~= nil
   end, names
 end
 
-function Search:note(number, id, email, holding)
-  self.ids[number], self.emails[number], self.holdings[number] = id, email, holding
+-- What a page tells of the person with this number.
+function Search:note(kind, number, user, holding)
+  if not self.ids[number] then self:miss(kind, -1) end
+  self.ids[number], self.emails[number], self.holdings[number] = user.id, user.email, holding
 end
 
 -- A user on a page.
 function Search:found(user)
   if type(user) ~= "table" or type(user.id) ~= "string" then return end
-  local email = type(user.email) == "string" and user.email or nil
-  local key = email and email:lower()
-  if email and self.missing_emails > 0 then self.known_emails[#self.known_emails + 1] = email end
-  local users = self.guarded[key or ""]
-  if users then
-    self.guarded[key], self.protected[user.id] = users + 1, true
-    if users == 0 then self.missing_protected = self.missing_protected - 1 end
+  user.email = type(user.email) == "string" and user.email or nil
+  local email = user.email and user.email:lower()
+  if email and self.missing_by.email > 0 then table.insert(self.known_emails, user.email) end
+  if email and self.guarded[email] ~= nil then
+    if not self.guarded[email] then self:miss("protected", -1) end
+    self.guarded[email], self.protected[user.id] = true, true
   end
-  local named, addressed = self.keys:find("I" .. user.id), key and self.keys:find("E" .. key)
+  local named, addressed = self.keys:find("I" .. user.id), email and self.keys:find("E" .. email)
   if not named and not addressed then return end
   local holding = self.shown(user)
-  if named then
-    if not self.ids[named] then self.missing_ids = self.missing_ids - 1 end
-    self:note(named, user.id, email, holding)
-  end
+  if named then self:note("id", named, user, holding) end
   local other = addressed and self.ids[addressed]
   if other and other ~= user.id then
-    local several = self.several[addressed] or { other }
-    several[#several + 1] = user.id
-    self.several[addressed] = several
+    self.several[addressed] = self.several[addressed] or { other }
+    table.insert(self.several[addressed], user.id)
   elseif addressed then
-    if not other then self.missing_emails = self.missing_emails - 1 end
-    self:note(addressed, user.id, email, holding)
+    self:note("email", addressed, user, holding)
     if named then self.twins[named], self.twins[addressed] = addressed, named end
   end
 end
@@ -130,11 +127,7 @@ function Search:page(limit, offset)
 end
 
 -- An e-mail can be found on a page only.
-function Search:needs_pages() return self.missing_emails + self.missing_protected > 0 end
-
-function Search:missing()
-  return self.missing_ids + self.missing_emails + self.missing_protected
-end
+function Search:needs_pages() return self.missing > self.missing_by.id end
 
 -- The pages are read in parallel where the service gives a total, else one after another.
 function Search:read_pages()
@@ -143,10 +136,10 @@ function Search:read_pages()
   local step, total, first = #users, page.total, users[1]
   self.total = total
   -- The users who are left may be fewer than the pages that are left.
-  local few = total and self:missing() <= math.ceil((total - step) / step)
+  local few = total and self.missing <= math.ceil((total - step) / step)
   if few and not self:needs_pages() then return end
   for offset = step, (total or math.huge) - 1, step do
-    if self.failure or self:missing() == 0 then break end
+    if self.failure or self.missing == 0 then break end
     if total then
       self.tasks:spawn(self.page, self, step, offset)
     elseif page.hasNext == false then
@@ -158,17 +151,17 @@ function Search:read_pages()
     end
   end
   self.tasks:wait()
-  if total and self:missing() > 0 and self.rows ~= total then self.shifted = true end
+  if total and self.missing > 0 and self.rows ~= total then self.shifted = true end
 end
 
 --- Is somebody of those who were named by e-mail not there, or not known for sure?
-function Search:lacks_somebody() return self.missing_emails > 0 or next(self.several) ~= nil end
+function Search:lacks_somebody() return self.missing_by.email > 0 or next(self.several) ~= nil end
 
 --- The protected e-mails that nobody has, in order.
 function Search:unprotected()
   local list = {}
-  for email, users in pairs(self.guarded) do
-    if users == 0 then list[#list + 1] = email end
+  for email, found in pairs(self.guarded) do
+    if not found then list[#list + 1] = email end
   end
   table.sort(list)
   return list
@@ -178,7 +171,7 @@ end
 --- @return boolean|nil ok
 --- @return table|nil err
 function Search:run()
-  if self:needs_pages() or self:missing() > FEW then self:read_pages() end
+  if self:needs_pages() or self.missing > FEW then self:read_pages() end
   if self.failure then return nil, self.failure end
   if self:needs_pages() and self.shifted then
     return nil, core.error {
