@@ -226,7 +226,7 @@ local function begin(case, given, outcome)
   local limits = limits_of(case.story, given)
   local facts, err = facts_of(case)
   if facts then
-    local sentences = guards.refusals(limits, facts)
+    local sentences = guards.ask("refuse", limits, facts)
     if #sentences == 0 then return run(case, given, limits, outcome) end
     err = refused(table.concat(sentences, "; "))
   end

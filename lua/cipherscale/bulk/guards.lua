@@ -175,27 +175,16 @@ M.list = {
 
 local function say(found, words, ...) return found and words:format(...) or nil end
 
--- What a row finds under the name of a check, with its limit: what `limits` says, else the default.
-local function sentence_of(row, name, limits, ...)
-  local limit = row.option and limits[row.option]
-  if limit == nil then limit = row.default end
-  return row[name] and say(row[name](limit, ...))
-end
-
---- The first sentence of the rows that have the check `name`.
+--- What the rows find under the name of a check, as sentences: each with its limit, which is what
+--- `limits` says, else the default.
 function M.ask(name, limits, ...)
+  local sentences = {}
   for _, row in ipairs(M.list) do
-    local sentence = sentence_of(row, name, limits, ...)
-    if sentence then return sentence end
+    local limit = row.option and limits[row.option]
+    if limit == nil then limit = row.default end
+    if row[name] then sentences[#sentences + 1] = say(row[name](limit, ...)) end
   end
-  return nil
-end
-
---- All sentences for which a plan may not be applied.
-function M.refusals(limits, facts)
-  local list = {}
-  for _, row in ipairs(M.list) do list[#list + 1] = sentence_of(row, "refuse", limits, facts) end
-  return list
+  return sentences
 end
 
 return M

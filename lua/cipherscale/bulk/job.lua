@@ -81,7 +81,7 @@ function Job:count_failure(person, fate, err)
   self.unreachable = failed and UNREACHABLE[err.kind] and self.unreachable + 1 or 0
   if not failed then return end
   self.last_error, self.last_user, self.failed = err, person.user, self.failed + 1
-  local reason = guards.ask("stop", self.limits, self)
+  local reason = guards.ask("stop", self.limits, self)[1]
   if reason then self:stop("%s", reason) end
 end
 

@@ -96,11 +96,10 @@ end
 
 -- People who hold the same share one table.
 function Making:holding_of(held)
-  local before, marks = self.catalogue:in_order(held), {}
-  for n, thing in ipairs(before) do marks[n] = thing.id end
-  local key = table.concat(marks, "\0")
-  self.holdings[key] = self.holdings[key] or { before = before, changes = {} }
-  return self.holdings[key]
+  local before = self.catalogue:in_order(held)
+  local ids = journal.ids(before)
+  self.holdings[ids] = self.holdings[ids] or { before = before, ids = ids, changes = {} }
+  return self.holdings[ids]
 end
 
 local function change_of(holding, ask)
@@ -110,7 +109,7 @@ local function change_of(holding, ask)
     change = {
       add = add, remove = remove, nothing = #add + #remove == 0,
       text = ('"before":%s,"add":%s,"remove":%s'):format(
-        journal.ids(holding.before), journal.ids(add), journal.ids(remove)),
+        holding.ids, journal.ids(add), journal.ids(remove)),
     }
     holding.changes[ask] = change
   end
@@ -158,12 +157,12 @@ end
 function Making:look(person)
   self:identify(person)
   if person.again or not person.user then return end
-  local shown = self.search.holdings[person.n]
+  local shown, ids = self.search.holdings[person.n], self.search.ids
   person.holding = shown
   -- A plan that will not be made needs no more than to know who else is missing.
   local doomed = #self.problems > 0
     or self.job.on_unknown ~= "skip" and self.search:lacks_somebody()
-  if shown or doomed and self.search.ids[person.n] then return end
+  if shown or doomed and ids[person.n] then return end
   self.planned.reads = self.planned.reads + 1
   local held, err = self.verb.read(self.client, person.user, self.concerned, self.witnesses)
   if not held and err.status == 404 then
@@ -204,18 +203,6 @@ function Making:read_holders()
   end
 end
 
--- A change that the plan will make; `admin` is what the person was and will not be.
-function Making:count(change, admin)
-  local planned, requests = self.planned, self.verb.requests
-  planned.to_change = planned.to_change + 1
-  planned.requests = planned.requests + (requests and requests(change) or 1)
-  -- Those who become administrators do not count: each of these changes can fail.
-  if admin then planned.admins_lost = planned.admins_lost + 1 end
-  for _, thing in ipairs(change.remove) do
-    self.lost[thing.id] = (self.lost[thing.id] or 0) + 1
-  end
-end
-
 -- ---- Records ----
 
 -- "+ AUDITOR - SUPPORT", as plans and reports show the job.
@@ -248,20 +235,30 @@ function Making:record_header()
   })))
 end
 
+-- Whether a change will be made; what it means for the guards.
+function Making:judge(person, change)
+  local planned, verb, admin = self.planned, self.verb, self:admin_lost(person, change)
+  person.is_owner = verb.fixed and admin == "OWNER"
+  person.withheld = guards.ask("withhold", self.job, person, change, self.is_protected)[1]
+  if person.withheld then return end
+  planned.to_change = planned.to_change + 1
+  planned.requests = planned.requests + (verb.requests and verb.requests(change) or 1)
+  -- Those who become administrators do not count: each of these changes can fail.
+  if admin then planned.admins_lost = planned.admins_lost + 1 end
+  for _, thing in ipairs(change.remove) do
+    self.lost[thing.id] = (self.lost[thing.id] or 0) + 1
+  end
+end
+
 function Making:record(person)
   if #self.problems > 0 then return end
   local planned, change = self.planned, person.change
+  if person.holding then change = change_of(person.holding, self.asks[person.n]) end
   if not person.again then planned.total = planned.total + 1 end
-  if person.holding then
-    change = change_of(person.holding, self.asks[person.n])
-    if change.nothing then
-      planned.unchanged = planned.unchanged + 1
-    else
-      local admin = self:admin_lost(person, change)
-      person.is_owner = self.verb.fixed and admin == "OWNER"
-      person.withheld = guards.ask("withhold", self.job, person, change, self.is_protected)
-      if not person.withheld then self:count(change, admin) end
-    end
+  if not change.nothing then
+    self:judge(person, change)
+  elseif person.holding then
+    planned.unchanged = planned.unchanged + 1
   end
   assert(self.book:append(journal.person(person, change.text)))
 end

@@ -96,7 +96,7 @@ end
 function Plan:refusals(limits)
   local all = options.limits(self.header.limits)
   for name, value in pairs(limits or {}) do all[name] = value end
-  return guards.refusals(all, self.case.story.planned)
+  return guards.ask("refuse", all, self.case.story.planned)
 end
 
 -- The different changes with the number of people, the most frequent first; and the first people.

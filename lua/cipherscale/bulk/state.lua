@@ -7,10 +7,12 @@ local M = {}
 --- A change that changes nothing.
 M.NOTHING = { add = {}, remove = {} }
 
---- A list of things as a set of ids.
+--- A list of things as a set of ids; the values say what to call them.
 function M.of(things)
   local set = {}
-  for _, thing in ipairs(things) do set[thing.id] = true end
+  for _, thing in ipairs(things) do
+    set[thing.id] = thing.label or thing.type or thing.name or thing.id
+  end
   return set
 end
 

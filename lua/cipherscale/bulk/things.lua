@@ -191,22 +191,18 @@ function Catalogue:fixed(sides)
   return ask
 end
 
---- All things that any ask is about, by id; what is none of them is nobody's business. And the list
---- of those that some ask may take away.
+--- All things that any ask is about, by id; what is none of them is nobody's business.
 function Catalogue:concerned()
-  local concerned, removable = {}, {}
+  local concerned = {}
   for _, ask in pairs(self.asks) do
-    if ask.set then return self.by_id, self.things end
+    if ask.set then return self.by_id end
     for _, thing in ipairs(ask.add) do concerned[thing.id] = thing end
-    for _, thing in ipairs(ask.remove) do
-      concerned[thing.id], removable[#removable + 1] = thing, thing
-    end
+    for _, thing in ipairs(ask.remove) do concerned[thing.id] = thing end
     for _, pair in ipairs(ask.replace) do
       concerned[pair.from.id], concerned[pair.into.id] = pair.from, pair.into
-      removable[#removable + 1] = pair.from
     end
   end
-  return concerned, removable
+  return concerned
 end
 
 --- A set of ids as a list of things, in the tenant's order.

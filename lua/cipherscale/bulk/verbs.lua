@@ -99,14 +99,10 @@ local M = {
           :format(#witnesses, #witnesses),
       }
     end,
-    -- All that a user has in the end, whatever it comes from (labels by id): none of it may be
-    -- lost unasked.
+    -- All that a user has in the end, whatever it comes from: none of it may be lost unasked.
     effective = function(client, id)
       local roles, err = client.users:roles(id, nil, PATIENT)
-      if not roles then return nil, err end
-      local labels = {}
-      for _, role in ipairs(roles) do labels[role.id] = role.type or role.name or role.id end
-      return labels
+      return roles and state.of(roles), err
     end,
     -- Sends one change; the third value is what was done before an error.
     send = function(client, id, change)
