@@ -195,11 +195,9 @@ end
 -- The limits of a run: what it is given goes before what the runs before it were given, and that
 -- before what the plan was given. Who is protected stays so.
 local function limits_of(story, given)
-  local before = merged(story.header.limits, story.opened and story.opened.limits or {})
-  local limits, protect = merged(before, options.limits(given)), {}
-  for _, list in ipairs { before.protect or {}, given.protect or {} } do
-    for _, name in ipairs(list) do protect[#protect + 1] = name end
-  end
+  local before = story.opened and story.opened.limits or story.header.limits
+  local limits, protect = merged(before, options.limits(given)), { table.unpack(before.protect) }
+  for _, name in ipairs(given.protect or {}) do protect[#protect + 1] = name end
   limits.protect = protect
   return limits
 end
@@ -216,24 +214,27 @@ local function begin(case, given, outcome)
   return nil, err
 end
 
--- The case of a plan that is applied for the first time, or nil and an error.
+-- The case of a plan that is applied for the first time, or nil and an error. What the journal tells
+-- is read anew: meanwhile it may have become another one, or have been applied.
 local function reopen(plan)
-  local case, path, problem = merged(plan.case), plan.journal, nil
-  if path then
-    case.book, problem = journal.open(path)
-    if not case.book then return nil, problem end
+  local path, book, err = plan.journal, plan.case.book, nil
+  if path then book, err = journal.open(path) end
+  if not book then return nil, err end
+  local story, problem = journal.story(book, path)
+  if story and story.header.line ~= plan.header.line then
+    problem = path .. " holds another plan now"
   end
-  -- As many records as when the plan was read: nothing was added since.
-  if case.book:count() ~= plan.records then case.story, problem = journal.story(case.book, path) end
-  if case.story and not journal.begins_with(case.book, plan.header) then
-    case.story, problem = nil, path .. " holds another plan now"
+  if problem then
+    err = journal.failure(problem)
+  elseif story.opened then
+    err = refused("this plan was applied already" .. (path
+      and (": go on with client.bulk:resume %q"):format(path)
+      or "; make a new one, which takes up what is left"))
+  else
+    return merged(plan.case, { book = book, story = story })
   end
-  if case.story and not case.story.opened then return case end
-  if path then case.book:close() end
-  if not case.story then return nil, journal.failure(problem) end
-  return nil, refused("this plan was applied already" .. (path
-    and (": go on with client.bulk:resume %q"):format(path)
-    or "; make a new one, which takes up what is left"))
+  if path then book:close() end
+  return nil, err
 end
 
 --- Applies a plan for the first time.
