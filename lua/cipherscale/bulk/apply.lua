@@ -78,7 +78,7 @@ function Job:next_person()
     return nil
   elseif self.max_duration and core.now() - self.begun >= self.max_duration then
     self:stop("max_duration of %s is over", text.duration(self.max_duration))
-  elseif self:call("should_stop", self.should_stop) then
+  elseif self.should_stop and self:call("should_stop", self.should_stop) then
     self:stop("should_stop said so")
   end
   return not self.stopped and person or nil
