@@ -123,6 +123,7 @@ describe("making a bulk plan", function()
       local ids, reasons = {}, {}
       for change in made:changes() do ids[#ids + 1] = change.user end
       for _, person in ipairs(made.unknown) do
+        assert.is_nil(person.user)
         reasons[#reasons + 1] = ("%d: %s"):format(person.line, person.reason)
       end
       return table.concat(ids, " "), reasons

@@ -148,10 +148,10 @@ describe("a bulk job", function()
     end
   end)
 
-  it("names the lines of an undo as the job did", function()
+  it("names the lines and the people of an undo as the job did", function()
     start { users = users(1) }
     assert(planned(1):apply())
-    contains("entry 1", tostring(assert(tenant.client.bulk:undo(path))))
+    contains("entry 1  - AUDITOR  u1@example.com", tostring(assert(tenant.client.bulk:undo(path))))
   end)
 end)
 

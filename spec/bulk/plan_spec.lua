@@ -117,6 +117,21 @@ describe("a bulk plan", function()
         local made, err = tenant.client.bulk:roles { users = emails(3), add = { "AUDITOR" } }
         assert.is_nil(made)
         assert.same({ "http", 503, "users.page" }, { err.kind, err.status, err.operation })
+        -- Also where that is an iterator of the people.
+        made, err = tenant.client.bulk:roles { users = tenant.client.users:each(),
+          add = { "AUDITOR" } }
+        assert.is_nil(made)
+        assert.same({ "http", 503, "users.each" }, { err.kind, err.status, err.operation })
+      end)
+
+    it("cannot be made where an iterator of people raises an error, which is raised again",
+      function()
+        start { users = users(1) }
+        local problem = { kind = "mine" }
+        local ok, raised = pcall(plan, { users = function() error(problem) end,
+          add = { "AUDITOR" } })
+        assert.is_false(ok)
+        assert.equal(problem, raised)
       end)
 
     it("can be made and applied inside a task", function()

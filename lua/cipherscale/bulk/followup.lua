@@ -9,15 +9,6 @@ local state = require "cipherscale.bulk.state"
 
 local M = {}
 
--- The ids of those things that are in a set, or among the keys of any other table.
-local function ids_in(set, things)
-  local list = {}
-  for _, thing in ipairs(things) do
-    if set[thing.id] then list[#list + 1] = thing.id end
-  end
-  return list
-end
-
 -- What the job took away and nobody can give back, in words; or nil.
 local function lost_for_good(story)
   local lost = {}
@@ -26,8 +17,7 @@ local function lost_for_good(story)
       if not story.here[thing.id] then lost[thing.id] = true end
     end
   end
-  if next(lost) == nil then return nil end
-  return "deleted since, and not given back: " .. state.words(lost, story.header)
+  return next(lost) and "deleted since, and not given back: " .. state.words(lost, story.header)
 end
 
 -- What the job did to a person. Whoever is in doubt is read: a state that is exactly the planned
@@ -85,7 +75,7 @@ function M.undo(case, given)
       return done_to(client, verb, story, person)
     end)
     return entries_of(verb, next_done, function(_, done)
-      local add, remove = ids_in(story.here, done.remove), ids_in(story.here, done.add)
+      local add, remove = state.ids(done.remove, story.here), state.ids(done.add, story.here)
       return #add + #remove > 0 and { add = add, remove = remove }
     end)
   end
@@ -108,7 +98,7 @@ function M.verify(case)
     entries = function()
       return entries_of(verb, journal.people(case.book, header), function(person)
         return not (person.again or person.withheld or person.unknown)
-          and { set = ids_in(state.target(person.change), header.things) }
+          and { set = state.ids(header.things, state.target(person.change)) }
       end)
     end,
   }

@@ -15,6 +15,7 @@
 --   end      the run is over: why it stopped; `clean` when everything sent has its outcome
 
 local core = require "cipherscale.core"
+local state = require "cipherscale.bulk.state"
 
 local decode = core.decode
 local match = string.match
@@ -57,11 +58,7 @@ end
 function M.record(kind, map) return ('"kind":"%s",%s'):format(kind, M.fields(map)) end
 
 --- A list of things as a JSON array of their ids.
-function M.ids(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.id end
-  return encode(list)
-end
+function M.ids(things) return encode(state.ids(things)) end
 
 --- The record of a person in a plan; `change` is its end, from "before" on. What core.journal reads
 --- quickly comes first.

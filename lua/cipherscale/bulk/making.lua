@@ -306,7 +306,7 @@ function Making:run(tasks)
   if self.witnesses then
     planned.reads = planned.reads + assert(verb.prove(client, self.witnesses))
   end
-  if verb.holders and not (job.undo_of or job.compares) then self:read_holders() end
+  if verb.holders and not job.entries then self:read_holders() end
   self:record_planned(seconds_each)
 end
 

@@ -16,6 +16,15 @@ function M.of(things)
   return set
 end
 
+--- The ids of things, as a list; where a set is given, of those alone that are in it.
+function M.ids(things, set)
+  local list = {}
+  for _, thing in ipairs(things) do
+    if not set or set[thing.id] then list[#list + 1] = thing.id end
+  end
+  return list
+end
+
 --- The set after a change.
 function M.apply(set, change)
   for _, thing in ipairs(change.remove) do set[thing.id] = nil end

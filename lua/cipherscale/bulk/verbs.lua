@@ -25,12 +25,6 @@ local function held_among(things, concerned)
   return held
 end
 
-local function ids_of(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.id end
-  return list
-end
-
 local function listed(value) return type(value) == "table" and value or nil end
 
 local NO_ACCESS = { deactivated = true, inactive = true }
@@ -108,7 +102,7 @@ local M = {
     send = function(client, id, change)
       local body = change.body
       if not body then
-        body = { addedRoles = ids_of(change.add), removedRoles = ids_of(change.remove) }
+        body = { addedRoles = state.ids(change.add), removedRoles = state.ids(change.remove) }
         change.body = body -- many people share a change
       end
       return client.users:update_roles(id, body, PATIENT)
