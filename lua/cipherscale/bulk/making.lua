@@ -131,7 +131,6 @@ function Making:identify(person)
   local first, several = found:first_of(own), found.several[own]
   local email = found.emails[first]
   person.n, person.name = first, person.user or given
-  if first ~= own then person.again = true end
   -- Beside an id, an e-mail is shown as the tenant has it, or as an old job had it.
   local both = person.user and given and not self.job.entries
   if both and email and email:lower() ~= given:lower() then
@@ -139,9 +138,10 @@ function Making:identify(person)
       person.user, email, given), person.name)
   end
   if email or both then person.email = email end
-  if self.asks[first] ~= self.asks[own] then
+  if self.asks[first] ~= self.asks[own] and not person.again then
     self:problem(person.line, OTHERWISE, person.name)
   end
+  if first ~= own then person.again = true end
   if not several then person.user = person.user or found.ids[first] end
   if person.user or person.again then return end
   if several then
