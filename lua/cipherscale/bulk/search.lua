@@ -133,13 +133,12 @@ function Search:needs_pages() return self.missing > self.missing_by.id end
 function Search:read_pages()
   local users, page = self:page(PAGE_SIZE, 0)
   if #users == 0 then return end
-  local step, total, first = #users, page.total, users[1]
+  local step, offset, total, first = #users, #users, page.total, users[1]
   self.total = total
   -- The users who are left may be fewer than the pages that are left.
   local few = total and self.missing <= math.ceil((total - step) / step)
   if few and not self:needs_pages() then return end
-  for offset = step, (total or math.huge) - 1, step do
-    if self.failure or self.missing == 0 then break end
+  while offset < (total or math.huge) and self.missing > 0 and not self.failure do
     if total then
       self.tasks:spawn(self.page, self, step, offset)
     elseif page.hasNext == false then
@@ -149,6 +148,7 @@ function Search:read_pages()
       -- A service that knows no offset would give its first page for ever.
       if #users == 0 or users[1].id == first.id then break end
     end
+    offset = offset + #users
   end
   self.tasks:wait()
   if total and self.missing > 0 and self.rows ~= total then self.shifted = true end
