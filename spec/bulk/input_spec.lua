@@ -131,9 +131,8 @@ describe("the input of a bulk job", function()
     end)
 
     it("where nothing is replaced by two things", function()
-      assert.same({ "role 'Support' is replaced twice" }, problems_of {
-        users = emails(3), replace = { SUPPORT = "AUDITOR", Support = "BILLING" },
-      })
+      assert.same({ "role 'Support' is replaced by 'AUDITOR' and replaced by 'BILLING'" },
+        problems_of { users = emails(3), replace = { SUPPORT = "AUDITOR", Support = "BILLING" } })
     end)
   end)
 

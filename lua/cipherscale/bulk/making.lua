@@ -58,11 +58,11 @@ end
 
 -- What some wishes ask for; what is wrong with them is a problem of the line, if there is one.
 function Making:understand(wishes, line)
-  return self.catalogue:ask(wishes, self.verb.sides, function(...) self:problem(line, ...) end)
+  return self.catalogue:ask(wishes, function(...) self:problem(line, ...) end)
 end
 
 local function asks_nothing(ask)
-  return not ask.set and #ask.add + #ask.remove + #ask.replace == 0
+  return #ask == 0 and not ask.exactly
 end
 
 local function asks_otherwise(name)
@@ -244,7 +244,7 @@ function Making:asked_text()
     only = ask
   end
   -- An undo may find nothing to take back, and an iterator nobody.
-  return asks_nothing(only) and "nothing" or text.change(only)
+  return asks_nothing(only) and "nothing" or things.words(only)
 end
 
 local function roles_in(list)
@@ -321,7 +321,7 @@ end
 -- The ask of the job, and then of the entries: who holds what is kept by what all asks concern.
 function Making:read_wishes(tasks)
   local verb, job = self.verb, self.job
-  self.ask = verb.fixed and self.catalogue:fixed(verb.fixed) or self:understand(job)
+  self.ask = self:understand(verb.fixed or job)
   -- A job that is not understood is no reason to complain of each entry.
   self.nothing_is_fine = job.undo_of or job.compares or #self.problems > 0
   self.search = search.new {

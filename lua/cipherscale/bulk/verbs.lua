@@ -54,7 +54,7 @@ end
 -- A verb about the state of the account: one thing that is held or not, told by the status.
 local function account(row)
   local thing = { id = row.thing, name = row.thing, label = row.thing }
-  row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing } }
+  row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing.id } }
   -- The roles tell the tenant from another.
   row.list = function(client)
     local roles, err = client.roles:list()
@@ -153,7 +153,7 @@ return {
       return held_among(listed(user.groups) or {}, concerned)
     end,
     takes_admin = takes_admin,
-    holders = function(_, group) return listed(group.members) and #group.members or 0, 0 end,
+    holders = function(_, group) return listed(group.users) and #group.users or 0, 0 end,
     -- How many requests a change takes, where each thing takes one, in order.
     requests = function(change) return #change.add + #change.remove end,
     send = function(client, id, change)
