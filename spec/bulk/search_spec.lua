@@ -109,9 +109,9 @@ describe("what a bulk job names", function()
         "role 'AUDITR': no such role in this tenant (nearest: AUDITOR, Auditor)",
         "entry 2: no user has the e-mail 'u3@exampel.com' (nearest: u3@example.com)",
         "entry 3: no user has the id 'u999'",
-        "entry 4: empty",
-        "entry 5: string or table expected, got number",
-        "entry 6: neither id nor email in it (is 'mail' meant?)",
+        "entry 4: neither id nor email is filled in",
+        "entry 5: string or table expected, got 42",
+        "entry 6: neither id nor email is filled in (nearest: mail)",
         "entry 7: neither id nor email is filled in",
       }, messages)
       assert.equal(0, #patches())
@@ -151,7 +151,7 @@ describe("what a bulk job names", function()
       assert.same({
         "entry 1: role 'BASC': no such role in this tenant (nearest: BASIC)",
         "entry 2: `set` says all; nothing else may stand beside it",
-        "entry 3: add: list of ids or names expected, got number",
+        "entry 3: add: list of ids or names expected, got 5",
         "entry 4: nothing is asked for: add, remove, set, replace expected",
       }, (problems_of {
         users = {

@@ -90,8 +90,6 @@ function Making:read_entries()
   local err
   self.entries, err = (self.path and core.journal.temporary or core.journal.memory)()
   if not self.entries then error(err, 0) end
-  local problem = people.column_problem(self.columns)
-  if problem then self:problem(1, problem) end
   for entry in self.next_entry do self:take_entry(entry) end
 end
 
@@ -378,7 +376,7 @@ function M.make(client, verb, job)
   local path = job.journal and journal.path(job.journal)
   local book, err = (job.compares and core.journal.temporary or journal.create)(path)
   if not book then return nil, err end
-  local next_entry, word, columns = people.each(job.users, verb.sides, options.side_problem)
+  local next_entry, word, columns = people.each(job.users, verb.sides)
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, path = path, at = os.time(),
     next_entry = next_entry, word = job.word or word, columns = columns,
