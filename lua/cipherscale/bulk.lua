@@ -21,57 +21,48 @@ local M = {}
 local by_name = {}
 for _, verb in ipairs(verbs) do by_name[verb.name] = verb end
 
-local function with_operation(name, ...)
-  local value, err = ...
-  if value == nil and type(err) == "table" then err.operation = err.operation or "bulk." .. name end
-  return ...
-end
-
 -- A case is what all else works on: client, verb, journal (`book`, and its `path` where it has
 -- one) and what the journal tells (`story`).
-local function make(client, verb, job)
-  local book, path = making.make(client, verb, job)
-  if not book then return nil, path end
-  local story, problem = journal.story(book, path)
-  if not story then
-    book:close()
-    if path then os.remove(path) end
-    return nil, journal.failure(problem)
-  end
-  local made = plan.new { client = client, verb = verb, story = story, book = book, path = path }
-  if path then
-    local ok, err = book:close()
-    if not ok then return nil, err end
-  end
-  return made
-end
-
--- The case of a journal that fits the client; the journal stays open.
-local function open(client, path, how)
-  local book, err = how(path)
-  if not book then return nil, err end
+local function case_of(client, book, path)
   local story, problem = journal.story(book, path)
   local verb = story and by_name[story.header.verb]
   if story and not story.planned then
     problem = path .. " holds a plan that was not finished; delete it and plan again"
   elseif story and not verb then
-    problem = ("%s: unknown verb"):format(path)
-  elseif story and client and story.header.base_url ~= client.base_url then
-    problem = ("%s belongs to %s, not to %s"):format(path, story.header.base_url, client.base_url)
-  elseif story and client then
-    local known
-    known, err = verb.list(client)
-    if known then
-      story.here = state.of(known)
-      problem = journal.stranger(story, path)
-    end
+    problem = path .. ": unknown verb"
   end
-  if problem then err = journal.failure(problem) end
-  if not err then
-    return { client = client, verb = verb, story = story, book = book, path = path }
+  if problem then return nil, journal.failure(problem) end
+  return { client = client, verb = verb, story = story, book = book, path = path }
+end
+
+-- The case of a journal that belongs to the client's tenant; notes what there is in it.
+local function at_home(case)
+  local client, story, path = case.client, case.story, case.path
+  if story.header.base_url ~= client.base_url then
+    return nil, journal.failure(("%s belongs to %s, not to %s"):format(path,
+      story.header.base_url, client.base_url))
   end
-  book:close()
-  return nil, err
+  local known, err = case.verb.list(client)
+  if not known then return nil, err end
+  story.here = state.of(known)
+  local problem = journal.stranger(story, path)
+  if problem then return nil, journal.failure(problem) end
+  return case
+end
+
+-- The plan of a job, in a journal that is new; or why there is no such job.
+local function make(client, verb, job, why_not)
+  if not job then return nil, why_not end
+  local book, path = making.make(client, verb, job)
+  if not book then return nil, path end
+  local case, err = case_of(client, book, path)
+  local made = case and plan.new(case)
+  if path then
+    local closed, problem = book:close()
+    if not made then os.remove(path) end
+    if not closed then return nil, problem end
+  end
+  return made, err
 end
 
 -- The methods that take a journal: how it is opened, and what is done with the case.
@@ -82,24 +73,20 @@ local of_journal = {
   },
   {
     name = "resume", doc = "goes on with a job that was stopped or killed; gives its report",
-    open = journal.open, options = options.apply, run = apply.resume, closes = true,
+    open = journal.open, options = options.apply, run = apply.resume,
   },
   {
     name = "undo", doc = "a plan that takes back what a job has changed",
     open = journal.at_rest, options = options.undo,
     run = function(case, given)
-      local job, err = followup.undo(case, given)
-      if not job then return nil, err end
-      return make(case.client, by_name[case.verb.undo], job)
+      return make(case.client, by_name[case.verb.undo], followup.undo(case, given))
     end,
   },
   {
     name = "verify", doc = "reads everybody back; the list of those who are not as planned",
     open = journal.read,
     run = function(case)
-      local job, err = followup.verify(case)
-      local made
-      if job then made, err = make(case.client, case.verb, job) end
+      local made, err = make(case.client, case.verb, followup.verify(case))
       return made and followup.differences(made), err
     end,
   },
@@ -110,13 +97,14 @@ local of_journal = {
 }
 
 local function run(client, row, path, given)
-  local case, err = open(not row.offline and client or nil, path, row.open)
-  if not case then return nil, err end
-  local value
-  value, err = row.run(case, given)
-  if not row.closes then case.book:close() end
-  if value then return value end -- exactly one
-  return nil, err
+  local book, err = row.open(path)
+  if not book then return nil, err end
+  local case, value
+  case, err = case_of(client, book, path)
+  if case and not row.offline then case, err = at_home(case) end
+  if case then value, err = row.run(case, given) end
+  book:close()
+  return value, err
 end
 
 local Bulk = { __name = "cipherscale.bulk" }
@@ -125,9 +113,8 @@ Bulk.__index = require("cipherscale.strict").index "method of client.bulk"
 function Bulk.__tostring()
   local lines = { "client.bulk: for many people at once; each method makes a plan, sends nothing" }
   for _, verb in ipairs(verbs) do
-    local names = { "users =" }
-    for _, side in ipairs(verb.sides) do names[#names + 1] = side .. " =" end
-    lines[#lines + 1] = ("  :%s{ %s }  %s"):format(verb.name, table.concat(names, ", "), verb.doc)
+    local names = table.concat({ "users", table.unpack(verb.sides) }, " =, ")
+    lines[#lines + 1] = ("  :%s{ %s = }  %s"):format(verb.name, names, verb.doc)
   end
   lines[#lines + 1] = "  options of each: " .. table.concat(options.names_of(options.job), ", ")
   lines[#lines + 1] = "with the journal of a job:"
@@ -137,35 +124,34 @@ function Bulk.__tostring()
   return table.concat(lines, "\n")
 end
 
+-- Wrong usage is raised where the method is called; `usage` is how to.
+local function add_method(bulk, name, usage, problem_of, work)
+  bulk[name] = function(self, first, given)
+    local problem = self == bulk and problem_of(first, given)
+      or self ~= bulk and ("call it as client.bulk:%s%s"):format(name, usage)
+    if problem then error(("bulk.%s: %s"):format(name, problem), 2) end
+    local value, err = work(first, given or {})
+    if value then return value end
+    err.operation = err.operation or "bulk." .. name
+    return nil, err
+  end
+end
+
 --- Makes the bulk object of a client.
 --- @param client table
 --- @return table bulk with one method for each verb: `bulk:roles{ users =, add =, remove = }`,
 ---   and load, resume, undo, verify, report for a journal
 function M.new(client)
   local bulk = {}
-  local function check(self, name, call)
-    if self == bulk then return end
-    error(("bulk.%s: call it as client.bulk:%s%s"):format(name, name, call), 3)
-  end
   for _, verb in ipairs(verbs) do
-    bulk[verb.name] = function(self, job)
-      check(self, verb.name, "{…}")
-      local problem = options.job_problem(verb, job)
-      if problem then error(("bulk.%s: %s"):format(verb.name, problem), 2) end
-      return with_operation(verb.name, make(client, verb, job))
-    end
+    add_method(bulk, verb.name, "{…}",
+      function(job) return options.job_problem(verb, job) end,
+      function(job) return make(client, verb, job) end)
   end
   for _, row in ipairs(of_journal) do
-    bulk[row.name] = function(self, path, given)
-      check(self, row.name, "(journal)")
-      if type(path) ~= "string" or path == "" then
-        error(("bad argument #1 to '%s' (path of a journal expected, got %s)")
-          :format(row.name, path == "" and "an empty string" or type(path)), 2)
-      end
-      local problem = given ~= nil and options.problem(given, row.options or {})
-      if problem then error(("bulk.%s: %s"):format(row.name, problem), 2) end
-      return with_operation(row.name, run(client, row, path, given or {}))
-    end
+    add_method(bulk, row.name, "(journal)",
+      function(path, given) return options.journal_problem(path, given, row.options) end,
+      function(path, given) return run(client, row, path, given) end)
   end
   return setmetatable(bulk, Bulk)
 end
