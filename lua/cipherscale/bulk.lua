@@ -22,32 +22,26 @@ local by_name = {}
 for _, verb in ipairs(verbs) do by_name[verb.name] = verb end
 
 -- A case is what all else works on: client, verb, journal (`book`, and its `path` where it has
--- one) and what the journal tells (`story`).
-local function case_of(client, book, path)
+-- one) and what the journal tells (`story`). One that is `met` again must belong to the client's
+-- tenant; `story.here` is then what there is in it.
+local function case_of(client, book, path, met)
   local story, problem = journal.story(book, path)
-  local verb = story and by_name[story.header.verb]
-  if story and not story.planned then
+  if not story then return nil, journal.failure(problem) end
+  local header, verb = story.header, by_name[story.header.verb]
+  if not story.planned then
     problem = path .. " holds a plan that was not finished; delete it and plan again"
-  elseif story and not verb then
+  elseif not verb then
     problem = path .. ": unknown verb"
+  elseif met and header.base_url ~= client.base_url then
+    problem = ("%s belongs to %s, not to %s"):format(path, header.base_url, client.base_url)
+  elseif met then
+    local known, err = verb.list(client)
+    if not known then return nil, err end
+    story.here = state.of(known)
+    problem = journal.stranger(story, path)
   end
   if problem then return nil, journal.failure(problem) end
   return { client = client, verb = verb, story = story, book = book, path = path }
-end
-
--- The case of a journal that belongs to the client's tenant; notes what there is in it.
-local function at_home(case)
-  local client, story, path = case.client, case.story, case.path
-  if story.header.base_url ~= client.base_url then
-    return nil, journal.failure(("%s belongs to %s, not to %s"):format(path,
-      story.header.base_url, client.base_url))
-  end
-  local known, err = case.verb.list(client)
-  if not known then return nil, err end
-  story.here = state.of(known)
-  local problem = journal.stranger(story, path)
-  if problem then return nil, journal.failure(problem) end
-  return case
 end
 
 -- The plan of a job, in a journal that is new; or why there is no such job.
@@ -100,8 +94,7 @@ local function run(client, row, path, given)
   local book, err = row.open(path)
   if not book then return nil, err end
   local case, value
-  case, err = case_of(client, book, path)
-  if case and not row.offline then case, err = at_home(case) end
+  case, err = case_of(client, book, path, not row.offline)
   if case then value, err = row.run(case, given) end
   book:close()
   return value, err
@@ -116,7 +109,7 @@ function Bulk.__tostring()
     local names = table.concat({ "users", table.unpack(verb.sides) }, " =, ")
     lines[#lines + 1] = ("  :%s{ %s = }  %s"):format(verb.name, names, verb.doc)
   end
-  lines[#lines + 1] = "  options of each: " .. table.concat(options.names_of(options.job), ", ")
+  lines[#lines + 1] = "  options of each: " .. table.concat(options.job, ", ")
   lines[#lines + 1] = "with the journal of a job:"
   for _, row in ipairs(of_journal) do
     lines[#lines + 1] = ("  :%s(journal)  %s"):format(row.name, row.doc)

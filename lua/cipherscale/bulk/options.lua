@@ -61,83 +61,61 @@ local function kind(expected, test)
   return function(value) return not test(value) and ": " .. M.wrong(expected, value) or nil end
 end
 
+local function word(only) return kind(("%q"):format(only), function(v) return v == only end) end
+
 -- What is wrong with a value of each kind: the sentence that its name begins; or nil.
 local kinds = {
   boolean = kind("boolean", function(v) return type(v) == "boolean" end),
-  ["function"] = kind("function", M.callable),
-  string = kind("non-empty string", is_name),
+  callback = kind("function", M.callable),
+  name = kind("non-empty string", is_name),
   number = kind("number from 0 on", is_amount),
   share = kind("number or share (\"10%\")", function(v)
     return is_amount(v) or type(v) == "string" and v:find("^%d+%.?%d*%%$") ~= nil
   end),
   age = kind("seconds, or false", function(v) return v == false or is_amount(v) end),
-  skip = kind("\"skip\"", function(v) return v == "skip" end),
-  assume = kind("\"assume\"", function(v) return v == "assume" end),
   list = names_problem,
 }
 
-local function with_guards(options, for_apply)
-  for _, row in ipairs(guards.list) do
-    if row.option and not (for_apply and row.of_plan) then
-      options[#options + 1] = { row.option, row.kind }
-    end
-  end
-  return options
-end
-
---- The options of a job beside `users` and the verb's sides.
-M.job = with_guards {
-  { "journal", "string" }, { "note", "string" },
-  { "on_unknown", "skip" }, { "direct_roles", "assume" },
+-- The kind of each option.
+local checks = {
+  add = kinds.list, remove = kinds.list, set = kinds.list, replace = pairs_problem,
+  users = function(v) return not M.callable(v) and list_problem(v, "list or iterator") or nil end,
+  journal = kinds.name, note = kinds.name,
+  on_unknown = word "skip", direct_roles = word "assume",
+  on_progress = kinds.callback, on_result = kinds.callback, should_stop = kinds.callback,
+  canary = kinds.boolean, recheck = kinds.age, max_duration = kinds.number,
 }
 
---- The options of apply and resume.
-M.apply = with_guards({
-  { "on_progress", "function" }, { "on_result", "function" }, { "should_stop", "function" },
-  { "canary", "boolean" }, { "recheck", "age" }, { "max_duration", "number" },
-}, true)
+--- The options of a job beside `users` and the verb's sides; of apply and resume; and of undo.
+M.job = { "journal", "note", "on_unknown", "direct_roles" }
+M.apply = { "on_progress", "on_result", "should_stop", "canary", "recheck", "max_duration" }
+M.undo = { "journal", "note" }
 
---- The options of undo.
-M.undo = with_guards { { "journal", "string" }, { "note", "string" } }
-
---- The names of options, behind those of `first`.
-function M.names_of(list, first)
-  local names = { table.unpack(first or {}) }
-  for _, row in ipairs(list) do names[#names + 1] = row[1] end
-  return names
+for _, row in ipairs(guards.list) do
+  if row.option then
+    checks[row.option] = kinds[row.kind]
+    for _, names in ipairs { M.job, M.undo, not row.of_plan and M.apply or nil } do
+      names[#names + 1] = row.option
+    end
+  end
 end
 
---- What is wrong with a table of options, or nil.
---- @param list table rows of { name, kind }
---- @param more? table names that are checked elsewhere
-function M.problem(given, list, more)
+--- What is wrong with a table of options, or with what an entry asks for; or nil.
+--- @param names table the options that may be there
+--- @param of_entry? boolean a string may stand for a list
+function M.problem(given, names, of_entry)
   if type(given) ~= "table" then return M.wrong("table of options", given) end
-  local known = M.names_of(list, more)
   for name in pairs(given) do
-    local problem = nearest.unknown("option", name, known)
+    local problem = nearest.unknown("option", name, names)
     if problem then return problem end
   end
-  for _, row in ipairs(list) do
-    local value = given[row[1]]
-    local problem = value ~= nil and kinds[row[2]](value)
-    if problem then return row[1] .. problem end
+  for _, name in ipairs(names) do
+    local value = given[name]
+    local cell = of_entry and name ~= "replace" and type(value) == "string"
+    local problem = value ~= nil and not cell and checks[name](value)
+    if problem then return name .. problem end
   end
-  return nil
-end
-
---- What is wrong with what a job, or an entry of it, asks for; or nil.
---- @param sides table the verb's options that name things
---- @param of_entry? boolean nothing else may be there, and a string may stand for a list
-function M.wishes_problem(wishes, sides, of_entry)
-  local problem = of_entry and M.problem(wishes, {}, sides)
-  if problem then return problem end
-  for _, side in ipairs(sides) do
-    local value, check = wishes[side], side == "replace" and pairs_problem or names_problem
-    local cell = of_entry and side ~= "replace" and type(value) == "string"
-    problem = value ~= nil and not cell and check(value)
-    if problem then return side .. problem end
-  end
-  if wishes.set ~= nil and (wishes.add or wishes.remove or wishes.replace) then
+  if given.set ~= nil and (given.add or given.remove or given.replace) then
     return "`set` says all; nothing else may stand beside it"
   end
   return nil
@@ -145,11 +123,11 @@ end
 
 --- What is wrong with a job, or nil.
 function M.job_problem(verb, job)
-  local problem = M.problem(job, M.job, { "users", table.unpack(verb.sides) })
-    or M.wishes_problem(job, verb.sides)
+  local names = { "users", table.unpack(verb.sides) }
+  for _, name in ipairs(M.job) do names[#names + 1] = name end
+  local problem = M.problem(job, names)
   if problem then return problem end
-  problem = not M.callable(job.users) and list_problem(job.users, "list or iterator")
-  if problem then return "users" .. problem end
+  if job.users == nil then return "users" .. checks.users(nil) end
   -- Who is only named asks for nothing; whoever is a table may.
   local asks = #verb.sides == 0 or M.callable(job.users) or type(job.users[1]) == "table"
   for _, side in ipairs(verb.sides) do
@@ -159,9 +137,9 @@ function M.job_problem(verb, job)
 end
 
 --- What is wrong with what a method that takes a journal is given, or nil.
-function M.journal_problem(path, given, list)
+function M.journal_problem(path, given, names)
   if not is_name(path) then return M.wrong("path of a journal", path) end
-  return given ~= nil and M.problem(given, list or {}) or nil
+  return given ~= nil and M.problem(given, names or {}) or nil
 end
 
 --- The guards' limits among some options.

@@ -55,7 +55,7 @@ local function read_table(entry, sides)
   end
   read.wishes = next(wishes) ~= nil and wishes or nil
   read.problem = person_problem(read, entry)
-    or read.wishes and options.wishes_problem(wishes, sides, true) or nil
+    or read.wishes and options.problem(wishes, sides, true) or nil
   -- Whoever is named by id needs no e-mail.
   if read.id and read.email and name_problem(read.email) then read.email = nil end
   return read
