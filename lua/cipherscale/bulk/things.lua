@@ -13,27 +13,6 @@ local text = require "cipherscale.bulk.text"
 
 local M = {}
 
--- What each name could mean: an id, or else a type or an exact name. Custom roles share the type
--- of a built-in one: it then means the built-in one, which cannot be deleted.
-local function index(things)
-  local called, built_in = {}, {}
-  local function call(thing, name)
-    called[name] = called[name] or {}
-    table.insert(called[name], thing)
-  end
-  for _, thing in ipairs(things) do
-    local kind = thing.deleteable == false and thing.type
-    if kind then built_in[kind] = built_in[kind] == nil and thing end -- false where there are two
-  end
-  for _, thing in ipairs(things) do
-    local kind, name = thing.type, thing.name
-    if kind and (built_in[kind] or thing) == thing then call(thing, kind) end
-    if name and name ~= kind then call(thing, name) end
-  end
-  for _, thing in ipairs(things) do called[thing.id] = { thing } end
-  return called
-end
-
 -- The types of the roles that a group gives; nil for a thing that is no group.
 local function role_types(roles)
   if type(roles) ~= "table" then return nil end
@@ -49,39 +28,48 @@ Catalogue.__index = Catalogue
 --- @param noun string "role"
 --- @param things table list of { id, name, type }
 function M.catalogue(noun, things)
-  local by_id, called = {}, index(things)
-  for n, thing in ipairs(things) do
-    -- Types are the shorter names; they are shown where they are unmistakable.
-    local same = thing.type and called[thing.type] or {}
-    local label = #same == 1 and same[1] == thing and thing.type or thing.name or thing.id
-    thing.label, thing.order = thing.label or label, n
-    thing.gives = role_types(thing.roles)
-    by_id[thing.id] = thing
+  -- `called` is what each name could mean: an id, or else a type or an exact name.
+  local called, names, by_id, built_in = {}, {}, {}, {}
+  local function call(thing, name)
+    if not called[name] then called[name], names[#names + 1] = {}, name end
+    table.insert(called[name], thing)
   end
-  return setmetatable({ noun = noun, things = things, by_id = by_id, called = called, asks = {} },
-    Catalogue)
+  for n, thing in ipairs(things) do
+    by_id[thing.id], thing.order, thing.gives = thing, n, role_types(thing.roles)
+    local kind = thing.deleteable == false and thing.type
+    if kind then built_in[kind] = built_in[kind] == nil and thing end -- false where there are two
+  end
+  for _, thing in ipairs(things) do
+    local kind, name = thing.type, thing.name
+    -- Custom roles share the type of a built-in one: it then means the built-in one.
+    if kind and (built_in[kind] or thing) == thing then call(thing, kind) end
+    if name and name ~= kind then call(thing, name) end
+  end
+  for id, thing in pairs(by_id) do called[id] = { thing } end
+  for _, thing in ipairs(things) do
+    -- Types are the shorter names; they are shown where they are unmistakable.
+    local same = called[thing.type] or {}
+    local label = #same == 1 and same[1] == thing and thing.type or thing.name or thing.id
+    thing.label = thing.label or label
+  end
+  return setmetatable({
+    noun = noun, things = things, by_id = by_id, called = called, names = names, asks = {},
+  }, Catalogue)
 end
 
 -- The one thing that a name means; nil after a complaint with the name and the candidates.
 function Catalogue:find(name, complain)
   local found, candidates = self.called[name] or {}, {}
   if #found == 1 then return found[1] end
-  local message = ("%s '%s'"):format(self.noun, name)
-  if #found > 1 then
-    for n, thing in ipairs(found) do candidates[n] = ("%s = %s"):format(thing.name, thing.id) end
-    message = message .. " could be several; say which by its id: "
-      .. table.concat(candidates, ", ")
+  local why
+  if #found == 0 then
+    candidates = nearest.find(name, self.names)
+    why = (": no such %s in this tenant%s"):format(self.noun, nearest.hint(candidates, self.names))
   else
-    local known = {}
-    for other in pairs(self.called) do
-      if not self.by_id[other] then known[#known + 1] = other end
-    end
-    table.sort(known)
-    candidates = nearest.find(name, known)
-    message = ("%s: no such %s in this tenant%s"):format(message, self.noun,
-      nearest.hint(candidates, known))
+    for n, thing in ipairs(found) do candidates[n] = ("%s = %s"):format(thing.name, thing.id) end
+    why = " could be several; say which by its id: " .. table.concat(candidates, ", ")
   end
-  complain(message, name, candidates)
+  complain(("%s '%s'%s"):format(self.noun, name, why), name, candidates)
   return nil
 end
 
