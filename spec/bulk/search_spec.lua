@@ -147,6 +147,11 @@ describe("what a bulk job names", function()
         (problems_of { users = { "u1" }, add = { "AUDITOR" }, remove = { "r-audit" } }))
     end)
 
+    it("may be one role replaced by two of the same name", function()
+      assert.same({ "role 'r-audit' is replaced by 'r-one' and replaced by 'r-two'" },
+        (problems_of { users = { "u1" }, replace = { AUDITOR = "r-one", ["r-audit"] = "r-two" } }))
+    end)
+
     it("is an entry that asks for nothing, or for something that the job cannot do", function()
       assert.same({
         "entry 1: role 'BASC': no such role in this tenant (nearest: BASIC)",

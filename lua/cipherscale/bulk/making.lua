@@ -242,7 +242,7 @@ function Making:asked_text()
     only = ask
   end
   -- An undo may find nothing to take back, and an iterator nobody.
-  return asks_nothing(only) and "nothing" or things.words(only)
+  return asks_nothing(only) and "nothing" or only.words
 end
 
 local function roles_in(list)

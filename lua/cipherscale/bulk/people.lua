@@ -36,7 +36,12 @@ end
 
 -- Our names count in whatever case they are written, since spreadsheets like capitals; but an "ID"
 -- beside an `email` may be anybody's. A blank cell says nothing.
-local function read_table(entry, sides)
+local function read_entry(entry, sides)
+  if type(entry) == "string" then
+    entry = { [entry:find("@", 1, true) and "email" or "id"] = entry }
+  elseif type(entry) ~= "table" then
+    return { problem = options.wrong("string or table", entry) }
+  end
   local read, wishes, named = {}, {}, entry.id ~= nil or entry.email ~= nil
   for key, value in pairs(entry) do
     local name = type(key) == "string" and key:lower()
@@ -59,15 +64,6 @@ local function read_table(entry, sides)
   -- Whoever is named by id needs no e-mail.
   if read.id and read.email and name_problem(read.email) then read.email = nil end
   return read
-end
-
-local function read_entry(entry, sides)
-  if type(entry) == "string" then
-    return read_table({ [entry:find("@", 1, true) and "email" or "id"] = entry }, sides)
-  elseif type(entry) == "table" then
-    return read_table(entry, sides)
-  end
-  return { problem = options.wrong("string or table", entry) }
 end
 
 --- Iterates over the entries.

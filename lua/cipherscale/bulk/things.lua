@@ -87,30 +87,37 @@ function Catalogue:names_in(value, complain)
   return names
 end
 
+-- What the names of a side are in a step, and in words.
+local SIDES = {
+  { name = "add", as = "into", sign = "+ " }, { name = "remove", as = "from", sign = "- " },
+  { name = "set", as = "into", sign = "" },
+}
+
 --- What `given` asks for. The same wishes give the same object, however they are spelled.
 --- @param given table { add =, remove =, set =, replace = } of names
 --- @param problem function is called with each message, name and candidates
---- @return table ask
+--- @return table ask with `words`: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
 function Catalogue:ask(given, problem)
-  local ask, said, understood = { exactly = given.set ~= nil }, {}, true
+  local ask, words, said, understood = { exactly = given.set ~= nil }, {}, {}, true
   local function complain(...)
     understood = false
     problem(...)
   end
   -- Is this the first that is said of a thing? It may be said again, but nothing else.
-  local function say(thing, name, words)
+  local function say(thing, name, what)
     local before = said[thing]
-    said[thing] = before or words
-    if said[thing] ~= words then
-      complain(("%s '%s' is %s and %s"):format(self.noun, name, before, words), name)
+    said[thing] = before or what
+    if said[thing] ~= what then
+      complain(("%s '%s' is %s and %s"):format(self.noun, name, before, what), name)
     end
     return not before
   end
-  for _, side in ipairs { "add", "remove", "set" } do
-    for _, name in ipairs(self:names_in(given[side], complain)) do
+  for _, side in ipairs(SIDES) do
+    for _, name in ipairs(self:names_in(given[side.name], complain)) do
       local thing = self:find(name, complain)
-      if thing and say(thing, name, ("in `%s`"):format(side)) then
-        ask[#ask + 1] = { [side == "remove" and "from" or "into"] = thing }
+      if thing and say(thing, name, ("in `%s`"):format(side.name)) then
+        ask[#ask + 1] = { [side.as] = thing }
+        words[#words + 1] = side.sign .. thing.label
       end
     end
   end
@@ -120,9 +127,11 @@ function Catalogue:ask(given, problem)
   for _, name in ipairs(replaced) do
     local other = given.replace[name]
     local from, into = self:find(name, complain), self:find(other, complain)
-    if from and into and say(from, name, ("replaced by '%s'"):format(into.label)) then
+    -- Two things may have the same label, but not the name that was given.
+    if from and into and say(from, name, ("replaced by '%s'"):format(other)) then
       say(into, other, "a replacement")
       ask[#ask + 1] = { from = from, into = into }
+      words[#words + 1] = from.label .. " -> " .. into.label
     end
   end
   if not understood then return ask end
@@ -133,7 +142,10 @@ function Catalogue:ask(given, problem)
   end
   table.sort(steps)
   local meaning = (ask.exactly and "= " or "") .. table.concat(steps, " ")
-  self.asks[meaning] = self.asks[meaning] or ask
+  if not self.asks[meaning] then
+    if ask.exactly then table.insert(words, 1, #words > 0 and "=" or "= none") end
+    self.asks[meaning], ask.words = ask, text.clean(table.concat(words, " "))
+  end
   return self.asks[meaning]
 end
 
@@ -175,18 +187,6 @@ function M.difference(before, ask)
     if not asked[thing.id] then remove[#remove + 1] = thing end
   end
   return add, remove
-end
-
---- An ask in words: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
-function M.words(ask)
-  local words = { ask.exactly and (#ask > 0 and "=" or "= none") or nil }
-  local function label_of(thing) return thing and text.clean(thing.label) end
-  for _, step in ipairs(ask) do
-    local from, into = label_of(step.from), label_of(step.into)
-    words[#words + 1] = from and into and from .. " -> " .. into or from and "- " .. from
-      or (ask.exactly and "" or "+ ") .. into
-  end
-  return table.concat(words, " ")
 end
 
 return M
