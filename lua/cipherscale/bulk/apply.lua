@@ -64,17 +64,7 @@ function Job:hold_back(rate)
   end
 end
 
--- Why no more people may be begun, or nil.
-function Job:why_stop()
-  if self.max_duration and core.now() - self.begun >= self.max_duration then
-    return ("max_duration of %s is over"):format(text.duration(self.max_duration))
-  end
-  if self.should_stop and self:call("should_stop", self.should_stop) then
-    return "should_stop said so"
-  end
-  return nil
-end
-
+-- Whom to change next; nil when there is nobody left, or the job stops.
 function Job:next_person()
   local rate = guards.pace(self.client)
   if rate then self:hold_back(rate) end
@@ -84,9 +74,12 @@ function Job:next_person()
     -- A journal that cannot be written any more cannot be read either.
     if type(person) ~= "table" or person.kind ~= "journal" then error(person, 0) end
     self:stop("%s", tostring(person))
-  elseif person and (self.max_duration or self.should_stop) then
-    local reason = self:why_stop()
-    if reason then self:stop("%s", reason) end
+  elseif not person then
+    return nil
+  elseif self.max_duration and core.now() - self.begun >= self.max_duration then
+    self:stop("max_duration of %s is over", text.duration(self.max_duration))
+  elseif self.should_stop and self:call("should_stop", self.should_stop) then
+    self:stop("should_stop said so")
   end
   return not self.stopped and person or nil
 end
@@ -99,37 +92,26 @@ function Job:run(tasks)
   tasks.scheduler.idle = self.progress and function() self:call("on_progress", self.progress) end
   local ok, err = self:protect()
   if not ok then return nil, err end
-  self.careful = self.verb.once or self.resuming or self.recheck or self.is_protected
   local first = self.with_canary and self.canary or self.change
-  local fate
   repeat
     local person = self:next_person()
-    if not person then break end
-    fate, err = first(self, person)
-    if err then return nil, err end
-  until fate == "changed" or fate == "verified" or fate and not self.with_canary
-  local function next_person() return self:next_person() end
-  local function change(person)
-    self.under_way = self.under_way + 1
-    local _, problem = self:change(person)
-    if problem then self:stop("%s", tostring(problem)) end
-    self.under_way = self.under_way - 1
-    local signal = self.signal
-    if signal then -- others are held back
-      self.signal = false
-      tasks.scheduler:wake_waiters(signal)
+    local fate = person and first(self, person)
+  until not person or fate == "changed" or fate == "verified" or fate and not self.with_canary
+  local function work()
+    for person in self.next_person, self do
+      self.under_way = self.under_way + 1
+      self:change(person)
+      self.under_way = self.under_way - 1
+      if self.signal then -- others are held back
+        tasks.scheduler:wake_waiters(self.signal)
+        self.signal = nil
+      end
     end
   end
-  for _ in tasks:map(next_person, change) do end
-  if self.closed and not self.any_sent then return nil, self.closed end
+  for _ = 1, tasks.scheduler.limit do tasks:spawn(work) end
+  tasks:wait()
+  if self.refusal then return nil, self.refusal end
   return true
-end
-
--- Changes a second, where the service has taught it and lets something through at that rate: while
--- it is closed, nobody knows how it will be when it is open again.
-local function learned_rate(client)
-  local rate, wait = core.pace(client)
-  return rate and wait <= 2 / rate and rate or nil
 end
 
 -- The last record of a run. After an error nobody knows what became of what was under way.
@@ -138,7 +120,6 @@ function Job:close(clean, nothing_sent)
   self:write(journal.record("end", {
     at = os.time(), clean = clean, nothing_sent = nothing_sent or nil, stopped = outcome.stopped,
     alarm = outcome.alarm or nil, resume_at = outcome.resume_at, elapsed = self.took,
-    rate = learned_rate(self.client),
   }))
   self:keep(self.book:sync())
   if outcome.journal then self:keep(self.book:close()) end
@@ -158,18 +139,13 @@ local function run(case, given, limits, outcome)
   local now, story, path = core.now(), case.story, case.path
   local job = setmetatable(merged(case, {
     report = outcome, outcomes = story.outcomes, limits = limits, resuming = story.opened ~= nil,
-    on_result = given.on_result or false, should_stop = given.should_stop or false,
-    max_duration = given.max_duration or false,
+    on_result = given.on_result, should_stop = given.should_stop,
+    progress = given.on_progress and progress.new(given.on_progress, case.client, outcome),
+    max_duration = given.max_duration, recheck = given.recheck == nil and RECHECK or given.recheck,
     with_canary = given.canary ~= false and not case.verb.once,
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
-    begun = now, synced = now, flushed = now, signal = false, raised = false, stopped = false,
+    begun = now, synced = now, flushed = now,
   }), Job)
-  -- What the last run learned of the service's limit is where this one begins.
-  if story.ended and story.ended.rate then core.set_pace(case.client, story.ended.rate) end
-  job.recheck = given.recheck
-  if job.recheck == nil then job.recheck = RECHECK end
-  job.progress = given.on_progress and progress.new(given.on_progress, case.client, outcome)
-    or false
   local function work()
     local opened = job:write(journal.record("open", {
       at = os.time(), pid = core.journal.pid(), limits = limits,
@@ -215,11 +191,9 @@ end
 -- The limits of a run: what it is given goes before what the runs before it were given, and that
 -- before what the plan was given. Who is protected stays so.
 local function limits_of(story, given)
-  local before = merged(story.header.limits, story.opened and story.opened.limits or {})
-  local limits, protect = merged(before, options.limits(given)), {}
-  for _, list in ipairs { before.protect or {}, given.protect or {} } do
-    for _, name in ipairs(list) do protect[#protect + 1] = name end
-  end
+  local before = story.opened and story.opened.limits or story.header.limits
+  local limits, protect = merged(before, options.limits(given)), { table.unpack(before.protect) }
+  for _, name in ipairs(given.protect or {}) do protect[#protect + 1] = name end
   limits.protect = protect
   return limits
 end
@@ -236,24 +210,27 @@ local function begin(case, given, outcome)
   return nil, err
 end
 
--- The case of a plan that is applied for the first time, or nil and an error.
+-- The case of a plan that is applied for the first time, or nil and an error. What the journal tells
+-- is read anew: meanwhile it may have become another one, or have been applied.
 local function reopen(plan)
-  local case, path, problem = merged(plan.case), plan.journal, nil
-  if path then
-    case.book, problem = journal.open(path)
-    if not case.book then return nil, problem end
+  local path, book, err = plan.journal, plan.case.book, nil
+  if path then book, err = journal.open(path) end
+  if not book then return nil, err end
+  local story, problem = journal.story(book, path)
+  if story and story.header.line ~= plan.header.line then
+    problem = path .. " holds another plan now"
   end
-  -- As many records as when the plan was read: nothing was added since.
-  if case.book:count() ~= plan.records then case.story, problem = journal.story(case.book, path) end
-  if case.story and not journal.begins_with(case.book, plan.header) then
-    case.story, problem = nil, path .. " holds another plan now"
+  if problem then
+    err = journal.failure(problem)
+  elseif story.opened then
+    err = refused("this plan was applied already" .. (path
+      and (": go on with client.bulk:resume %q"):format(path)
+      or "; make a new one, which takes up what is left"))
+  else
+    return merged(plan.case, { book = book, story = story })
   end
-  if case.story and not case.story.opened then return case end
-  if path then case.book:close() end
-  if not case.story then return nil, journal.failure(problem) end
-  return nil, refused("this plan was applied already" .. (path
-    and (": go on with client.bulk:resume %q"):format(path)
-    or "; make a new one, which takes up what is left"))
+  if path then book:close() end
+  return nil, err
 end
 
 --- Applies a plan for the first time.

@@ -14,7 +14,7 @@ local text = require "cipherscale.bulk.text"
 local FLUSH_EVERY, SYNC_EVERY = 0.02, 1
 -- How often a change whose fate is unclear is read again and sent again.
 local UNCLEAR_ROUNDS = 3
--- The client itself said no: whatever is tried next would not be sent either.
+-- The client itself says no: whatever is tried next would not be sent either.
 local NEVER_SENT = { refused = true, closed = true }
 local UNREACHABLE = { network = true, timeout = true, tls = true }
 local FATE_UNKNOWN = "its fate is unknown; it is not sent again by itself"
@@ -50,7 +50,7 @@ function Job:write(record) return self:keep(self.book:append(record)) end
 -- What is settled reaches the disk soon, not at once: whoever is missing from the journal is read
 -- again when the job is resumed. Where that tells nothing, the kernel at least gets it at once.
 function Job:write_soon(record)
-  self:write(record)
+  self:keep(self.book:append(record))
   local now = core.now()
   if now - self.synced >= SYNC_EVERY then
     self.synced, self.flushed = now, now
@@ -94,10 +94,11 @@ function Job:settle(person, fate, delta, err, unclear)
     done = ('"added":%s,"removed":%s'):format(journal.ids(delta.add), journal.ids(delta.remove))
     delta.outcome = done -- many people share a change
   end
+  self.any_settled = true
   self:write_soon('"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",' .. done
     .. ending)
   local earlier = self.outcomes[person.n]
-  self.report:count(fate, earlier and earlier.fate)
+  report.count(self.report, fate, earlier and earlier.fate)
   if err then self:count_failure(person, fate, err) else self.unreachable = 0 end
   if self.on_result then
     self:call("on_result", self.on_result, report.row(person, fate, delta, words, err))
@@ -139,21 +140,21 @@ end
 
 -- Whether a person is read before anything is sent.
 function Job:must_read()
-  if self.verb.once then return false end
   return self.resuming or self.recheck and os.time() - self.story.planned.at >= self.recheck
 end
 
 -- What is to be sent to somebody who may be protected, or not be as the plan saw them, and what was
 -- done before; or nil and the fate when that person is settled already.
 function Job:prepare(person)
-  local prior, in_doubt = self:prior(person), journal.in_doubt(self.story, person.n)
   if self.is_protected and self.is_protected(person) then
-    return nil, self:settle(person, "withheld", prior, guards.PROTECTED, in_doubt)
+    return nil, self:settle(person, "withheld", self:prior(person), guards.PROTECTED,
+      journal.in_doubt(self.story, person.n))
   end
   if self.verb.once and self.story.sending[person.n] then
-    return nil, self:settle(person, "in_doubt", prior, FATE_UNKNOWN)
+    return nil, self:settle(person, "in_doubt", self:prior(person), FATE_UNKNOWN)
   end
-  if not self:must_read() then return person.change, prior end
+  if self.verb.once or not self:must_read() then return person.change, state.NOTHING end
+  local prior, in_doubt = self:prior(person), journal.in_doubt(self.story, person.n)
   local held, err = self:read(person)
   if not held then return nil, self:fail(person, prior, err, in_doubt) end
   local change = person.change
@@ -170,19 +171,21 @@ function Job:prepare(person)
     "changed since the plan was made: holds " .. state.words(held, self.story.header))
 end
 
--- A failure that says more of the job than of the person leaves the person to the next run.
+-- Notes a failure, gives the fate; one that says more of the job than of the person stops the job,
+-- and leaves the person to the next run.
 function Job:fail(person, done, err, unclear)
   local of_job = err.kind == "cancelled"
-  if err.kind == "closed" then
-    of_job, self.closed = true, err
-    self:stop("the client was closed")
-  elseif err.retry_after and (err.status == 429 or err.status == 503 or err.kind == "refused") then
+  if err.retry_after and (err.status == 429 or err.status == 503 or err.kind == "refused") then
     of_job = true
     -- Those who come after the first are told no more than an hour.
     local wait = math.ceil(err.retry_after)
     self.report.resume_at = math.max(self.report.resume_at or 0, os.time() + wait)
     self:stop("the service asked to wait until %s (Retry-After: %d s)",
       text.time(self.report.resume_at), wait)
+  elseif NEVER_SENT[err.kind] then
+    of_job = true
+    self.refusal = not self.any_settled and err
+    self:stop("%s", tostring(err))
   end
   if of_job and not err.ambiguous and done == self:prior(person) then
     if self.verb.once then self:write('"kind":"unsent","person":' .. person.n) end
@@ -191,14 +194,11 @@ function Job:fail(person, done, err, unclear)
   return self:settle(person, "failed", done, err, unclear)
 end
 
--- Changes one person; gives the fate, or nil, err where nothing could be sent at all.
+-- Changes one person; gives the fate, or nil where it is left to the next run.
 function Job:change(person)
   if self.stopped then return nil end
-  local change, done = person.change, state.NOTHING
-  if self.careful then
-    change, done = self:prepare(person)
-    if not change then return done end
-  end
+  local change, done = self:prepare(person)
+  if not change then return done end
   if self.verb.once then
     local ok = self:write('"kind":"sending","person":' .. person.n)
       and self:keep(self.book:sync())
@@ -206,13 +206,7 @@ function Job:change(person)
   end
   local fate, err, unclear
   fate, done, err, unclear = self:send(person, change, done)
-  if fate == "failed" then
-    if NEVER_SENT[err.kind] and not err.retry_after and not self.any_sent then
-      return nil, err
-    end
-    return self:fail(person, done, err, unclear)
-  end
-  self.any_sent = true
+  if fate == "failed" then return self:fail(person, done, err, unclear) end
   return self:settle(person, fate, done, err)
 end
 
@@ -226,9 +220,8 @@ function Job:canary(person)
   if not before then
     return self:fail(person, self:prior(person), err, journal.in_doubt(self.story, person.n))
   end
-  local fate
-  fate, err = self:change(person)
-  if fate ~= "changed" and fate ~= "verified" then return nil, err end
+  local fate = self:change(person)
+  if fate ~= "changed" and fate ~= "verified" then return nil end
   local who = text.who(person)
   local held, problem = self:read(person)
   local as_planned, after = held and state.equal(held, state.target(person.change)), held

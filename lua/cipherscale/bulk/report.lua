@@ -39,7 +39,7 @@ function M.new(case)
     header = header, book = not case.path and case.book or nil,
   }, Report)
   for _, outcome in pairs(story.outcomes) do
-    report:count(outcome.fate)
+    M.count(report, outcome.fate)
     if outcome.fate == "failed" then report.to_retry = report.to_retry + 1 end
   end
   report:judge()
@@ -51,12 +51,12 @@ function Report:judge()
 end
 
 --- Counts one more fate, in the place of an earlier one if there was one.
-function Report:count(fate, earlier)
+function M.count(report, fate, earlier)
   local name, before = COUNTS[fate], earlier and COUNTS[earlier] or "pending"
-  self[before] = self[before] - 1
-  self[name] = self[name] + 1
-  if fate == "in_doubt" and earlier ~= fate then self.in_doubt = self.in_doubt + 1 end
-  if self.pending == 0 then self:judge() end
+  report[before] = report[before] - 1
+  report[name] = report[name] + 1
+  if fate == "in_doubt" and earlier ~= fate then report.in_doubt = report.in_doubt + 1 end
+  if report.pending == 0 then report:judge() end
 end
 
 --- Another run begins.
