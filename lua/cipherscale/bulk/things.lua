@@ -13,14 +13,6 @@ local text = require "cipherscale.bulk.text"
 
 local M = {}
 
--- The types of the roles that a group gives; nil for a thing that is no group.
-local function role_types(roles)
-  if type(roles) ~= "table" then return nil end
-  local types = {}
-  for _, role in ipairs(roles) do types[#types + 1] = type(role) == "table" and role.type or nil end
-  return types
-end
-
 local Catalogue = {}
 Catalogue.__index = Catalogue
 
@@ -35,7 +27,12 @@ function M.catalogue(noun, things)
     table.insert(called[name], thing)
   end
   for n, thing in ipairs(things) do
-    by_id[thing.id], thing.order, thing.gives = thing, n, role_types(thing.roles)
+    by_id[thing.id], thing.order = thing, n
+    -- A group gives the roles that it has.
+    for _, role in ipairs(type(thing.roles) == "table" and thing.roles or {}) do
+      thing.gives = thing.gives or {}
+      table.insert(thing.gives, type(role) == "table" and role.type or nil)
+    end
     local kind = thing.deleteable == false and thing.type
     if kind then built_in[kind] = built_in[kind] == nil and thing end -- false where there are two
   end
@@ -87,22 +84,23 @@ function Catalogue:names_in(value, complain)
   return names
 end
 
--- What the names of a side are in a step, and in words.
-local SIDES = {
-  { name = "add", as = "into", sign = "+ " }, { name = "remove", as = "from", sign = "- " },
-  { name = "set", as = "into", sign = "" },
-}
+-- The steps in words, in which things are called by one of their fields.
+local function words_of(ask, field)
+  local words = {}
+  for n, step in ipairs(ask) do
+    local from, into = step.from and step.from[field], step.into and step.into[field]
+    words[n] = from and into and from .. " -> " .. into or from and "- " .. from
+      or (ask.exactly and "" or "+ ") .. into
+  end
+  return words
+end
 
 --- What `given` asks for. The same wishes give the same object, however they are spelled.
 --- @param given table { add =, remove =, set =, replace = } of names
---- @param problem function is called with each message, name and candidates
+--- @param complain function is called with each problem: message, name and candidates
 --- @return table ask with `words`: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
-function Catalogue:ask(given, problem)
-  local ask, words, said, understood = { exactly = given.set ~= nil }, {}, {}, true
-  local function complain(...)
-    understood = false
-    problem(...)
-  end
+function Catalogue:ask(given, complain)
+  local ask, said = { exactly = given.set ~= nil }, {}
   -- Is this the first that is said of a thing? It may be said again, but nothing else.
   local function say(thing, name, what)
     local before = said[thing]
@@ -112,12 +110,11 @@ function Catalogue:ask(given, problem)
     end
     return not before
   end
-  for _, side in ipairs(SIDES) do
-    for _, name in ipairs(self:names_in(given[side.name], complain)) do
+  for _, side in ipairs { "add", "remove", "set" } do
+    for _, name in ipairs(self:names_in(given[side], complain)) do
       local thing = self:find(name, complain)
-      if thing and say(thing, name, ("in `%s`"):format(side.name)) then
-        ask[#ask + 1] = { [side.as] = thing }
-        words[#words + 1] = side.sign .. thing.label
+      if thing and say(thing, name, ("in `%s`"):format(side)) then
+        ask[#ask + 1] = { [side == "remove" and "from" or "into"] = thing }
       end
     end
   end
@@ -131,20 +128,14 @@ function Catalogue:ask(given, problem)
     if from and into and say(from, name, ("replaced by '%s'"):format(other)) then
       say(into, other, "a replacement")
       ask[#ask + 1] = { from = from, into = into }
-      words[#words + 1] = from.label .. " -> " .. into.label
     end
   end
-  if not understood then return ask end
-  local steps = {}
-  for n, step in ipairs(ask) do
-    steps[n] = ("%d>%d"):format(step.from and step.from.order or 0,
-      step.into and step.into.order or 0)
-  end
+  local steps, sign = words_of(ask, "order"), ask.exactly and "= " or ""
   table.sort(steps)
-  local meaning = (ask.exactly and "= " or "") .. table.concat(steps, " ")
+  local meaning = sign .. table.concat(steps, " ")
   if not self.asks[meaning] then
-    if ask.exactly then table.insert(words, 1, #words > 0 and "=" or "= none") end
-    self.asks[meaning], ask.words = ask, text.clean(table.concat(words, " "))
+    local words = #ask > 0 and table.concat(words_of(ask, "label"), " ") or "none"
+    self.asks[meaning], ask.words = ask, sign .. text.clean(words)
   end
   return self.asks[meaning]
 end
