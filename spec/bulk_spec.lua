@@ -68,7 +68,7 @@ describe("client.bulk", function()
 
     it("of the object itself shows what it can do", function()
       assert.has_error(function() tenant.client.bulk.roles { users = {} } end,
-        "bulk.roles: call it as client.bulk:roles{…}")
+        "bulk.roles: call it as client.bulk:roles{ users =, add =, remove =, set =, replace = }")
       local text = tostring(tenant.client.bulk)
       assert.truthy(text:find("\n  :roles{ users =, add =, remove =, set =, replace = }", 1, true))
       assert.truthy(text:find("\n  :resume(journal)", 1, true))

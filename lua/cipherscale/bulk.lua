@@ -100,32 +100,37 @@ local function run(client, row, path, given)
   return value, err
 end
 
+local methods = { table.unpack(verbs) }
+for _, row in ipairs(of_journal) do methods[#methods + 1] = row end
+
+-- How a method is called: "(journal)", or "{ users =, add =, remove = }".
+local function usage_of(row)
+  if not row.sides then return "(journal)" end
+  return ("{ %s = }"):format(table.concat({ "users", table.unpack(row.sides) }, " =, "))
+end
+
 local Bulk = { __name = "cipherscale.bulk" }
 Bulk.__index = require("cipherscale.strict").index "method of client.bulk"
 
 function Bulk.__tostring()
-  local lines = { "client.bulk: for many people at once; each method makes a plan, sends nothing" }
-  for _, verb in ipairs(verbs) do
-    local names = table.concat({ "users", table.unpack(verb.sides) }, " =, ")
-    lines[#lines + 1] = ("  :%s{ %s = }  %s"):format(verb.name, names, verb.doc)
+  local lines = { "client.bulk: for many people at once; a job makes a plan, and sends nothing" }
+  for _, row in ipairs(methods) do
+    lines[#lines + 1] = ("  :%s%s  %s"):format(row.name, usage_of(row), row.doc)
   end
-  lines[#lines + 1] = "  options of each: " .. table.concat(options.job, ", ")
-  lines[#lines + 1] = "with the journal of a job:"
-  for _, row in ipairs(of_journal) do
-    lines[#lines + 1] = ("  :%s(journal)  %s"):format(row.name, row.doc)
-  end
+  lines[#lines + 1] = "  options of each plan: " .. table.concat(options.job, ", ")
   return table.concat(lines, "\n")
 end
 
--- Wrong usage is raised where the method is called; `usage` is how to.
-local function add_method(bulk, name, usage, problem_of, work)
-  bulk[name] = function(self, first, given)
-    local problem = self == bulk and problem_of(first, given)
-      or self ~= bulk and ("call it as client.bulk:%s%s"):format(name, usage)
-    if problem then error(("bulk.%s: %s"):format(name, problem), 2) end
-    local value, err = work(first, given or {})
+-- Wrong usage is raised where the method is called.
+local function add_method(bulk, client, row)
+  bulk[row.name] = function(self, first, given)
+    local problem = self ~= bulk and ("call it as client.bulk:%s%s"):format(row.name, usage_of(row))
+      or row.sides and options.job_problem(row, first)
+      or not row.sides and options.journal_problem(first, given, row.options)
+    if problem then error(("bulk.%s: %s"):format(row.name, problem), 2) end
+    local value, err = (row.sides and make or run)(client, row, first, given or {})
     if value then return value end
-    err.operation = err.operation or "bulk." .. name
+    err.operation = err.operation or "bulk." .. row.name
     return nil, err
   end
 end
@@ -136,16 +141,7 @@ end
 ---   and load, resume, undo, verify, report for a journal
 function M.new(client)
   local bulk = {}
-  for _, verb in ipairs(verbs) do
-    add_method(bulk, verb.name, "{…}",
-      function(job) return options.job_problem(verb, job) end,
-      function(job) return make(client, verb, job) end)
-  end
-  for _, row in ipairs(of_journal) do
-    add_method(bulk, row.name, "(journal)",
-      function(path, given) return options.journal_problem(path, given, row.options) end,
-      function(path, given) return run(client, row, path, given) end)
-  end
+  for _, row in ipairs(methods) do add_method(bulk, client, row) end
   return setmetatable(bulk, Bulk)
 end
 

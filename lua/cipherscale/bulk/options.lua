@@ -28,24 +28,21 @@ local function is_name(value) return type(value) == "string" and value ~= "" end
 
 local function is_amount(value) return type(value) == "number" and value >= 0 end
 
-local function list_problem(list, expected)
+local function list_problem(list, expected, of_names)
   if type(list) ~= "table" then return ": " .. M.wrong(expected, list) end
   local length = 0
-  for _ in ipairs(list) do length = length + 1 end
+  for n, each in ipairs(list) do
+    if of_names and not is_name(each) then
+      return ("[%d]: %s"):format(n, M.wrong("non-empty string", each))
+    end
+    length = n
+  end
   for key in pairs(list) do
     if type(key) ~= "number" or key % 1 ~= 0 or key < 1 or key > length then
       return (": list without holes expected, got the key '%s'"):format(tostring(key))
     end
   end
   return nil
-end
-
-local function names_problem(list)
-  local problem = list_problem(list, "list of ids or names")
-  for n, name in ipairs(problem and {} or list) do
-    if not is_name(name) then return ("[%d]: %s"):format(n, M.wrong("non-empty string", name)) end
-  end
-  return problem
 end
 
 local function pairs_problem(value)
@@ -73,7 +70,7 @@ local kinds = {
     return is_amount(v) or type(v) == "string" and v:find("^%d+%.?%d*%%$") ~= nil
   end),
   age = kind("seconds, or false", function(v) return v == false or is_amount(v) end),
-  list = names_problem,
+  list = function(v) return list_problem(v, "list of ids or names", true) end,
 }
 
 -- The kind of each option.
