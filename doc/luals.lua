@@ -69,18 +69,18 @@ end
 -- A class of options out of a list of cipherscale.bulk.options.
 local function option_class(name, doc, list, more)
   local class = { name = name, doc = doc, fields = more or {}, methods = {} }
-  for _, row in ipairs(list) do
-    local known = described.bulk_options[row[1]] or described.guard_options[row[1]]
-      or error("doc/described.lua does not know the option " .. row[1])
-    class.fields[#class.fields + 1] = { row[1] .. "?", known[1], known[2] }
+  for _, option in ipairs(list) do
+    local known = described.bulk_options[option] or described.guard_options[option]
+      or error("doc/described.lua does not know the option " .. option)
+    class.fields[#class.fields + 1] = { option .. "?", known[1], known[2] }
   end
   return class
 end
 
 local function add_bulk(out)
   local guards = {}
-  for _, row in ipairs(options.undo) do
-    if described.guard_options[row[1]] then guards[#guards + 1] = row end
+  for _, option in ipairs(options.undo) do
+    if described.guard_options[option] then guards[#guards + 1] = option end
   end
   add_class(out, option_class("GuardOptions", "The limits of the guard rails.", guards))
   add_class(out, option_class("ApplyOptions", "Options of apply and resume.", options.apply))

@@ -33,7 +33,7 @@ describe("client.bulk", function()
       raises({ users = { "u1" } },
         "bulk.roles: nothing to do: add, remove, set, replace expected")
       raises({ users = { "u1" }, set = { "BASIC" }, add = { "AUDITOR" } },
-        "bulk.roles: set: it says all; add, remove and replace cannot stand beside it")
+        "bulk.roles: `set` says all; nothing else may stand beside it")
       raises({ users = { "u1" }, replace = { SUPPORT = 5 } },
         "bulk.roles: replace: table { old = new } of non-empty strings expected")
       raises({ users = { "u1" }, add = { "AUDITOR" }, journal = "" },
@@ -43,11 +43,11 @@ describe("client.bulk", function()
       raises({ users = { "u1" }, add = { "AUDITOR" }, on_unknown = "ignore" },
         "bulk.roles: on_unknown: \"skip\" expected, got 'ignore'")
       raises({ users = { "u1" }, add = "AUDITOR" },
-        "bulk.roles: add: list of ids or names expected, got string")
+        "bulk.roles: add: list of ids or names expected, got 'AUDITOR'")
       raises({ users = { "u1" }, add = { "AUDITOR", 5 } },
-        "bulk.roles: add[2]: non-empty string expected, got number")
+        "bulk.roles: add[2]: non-empty string expected, got 5")
       raises({ users = { "u1" }, remove = { "" } },
-        "bulk.roles: remove[1]: non-empty string expected, got an empty string")
+        "bulk.roles: remove[1]: non-empty string expected, got ''")
       raises({ add = { "AUDITOR" } }, "bulk.roles: users: list or iterator expected, got nil")
       raises({ users = { data = {} }, add = { "AUDITOR" } },
         "bulk.roles: users: list without holes expected, got the key 'data'")
@@ -60,15 +60,15 @@ describe("client.bulk", function()
       assert.has_error(function() made:apply { on_progres = print } end,
         "plan.apply: unknown option 'on_progres' (did you mean 'on_progress'?)")
       assert.has_error(function() made:apply { recheck = true } end,
-        "plan.apply: recheck: seconds, or false expected, got boolean")
+        "plan.apply: recheck: seconds, or false expected, got true")
       assert.has_error(function() made:apply { on_result = 5 } end,
-        "plan.apply: on_result: function expected, got number")
+        "plan.apply: on_result: function expected, got 5")
       assert.equal(0, #patches())
     end)
 
     it("of the object itself shows what it can do", function()
       assert.has_error(function() tenant.client.bulk.roles { users = {} } end,
-        "bulk.roles: call it as client.bulk:roles{…}")
+        "bulk.roles: call it as client.bulk:roles{ users =, add =, remove =, set =, replace = }")
       local text = tostring(tenant.client.bulk)
       assert.truthy(text:find("\n  :roles{ users =, add =, remove =, set =, replace = }", 1, true))
       assert.truthy(text:find("\n  :resume(journal)", 1, true))

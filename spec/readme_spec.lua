@@ -114,8 +114,8 @@ describe("doc/bulk.md", function()
 
   it("has every option of a job and of apply, and every guard rail with its default", function()
     for _, list in ipairs { options.job, options.apply } do
-      for _, row in ipairs(list) do
-        assert.truthy(text:find(("\n| `%s` | "):format(row[1]), 1, true), row[1])
+      for _, name in ipairs(list) do
+        assert.truthy(text:find(("\n| `%s` | "):format(name), 1, true), name)
       end
     end
     for _, row in ipairs(guards.list) do

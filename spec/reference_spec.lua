@@ -236,7 +236,7 @@ describe("lua/cipherscale/types.lua", function()
     for class, list in pairs { ApplyOptions = options.apply, UndoOptions = options.undo,
                                BulkRolesJob = options.job } do
       local documented = fields_of(class)
-      for _, row in ipairs(list) do assert.is_true(documented[row[1]], class .. "." .. row[1]) end
+      for _, name in ipairs(list) do assert.is_true(documented[name], class .. "." .. name) end
     end
   end)
 

@@ -46,10 +46,12 @@ function M.find(name, known)
   return names
 end
 
---- " (nearest: a, b)", or nothing.
-function M.hint(names)
-  if #names == 0 then return "" end
-  return (" (nearest: %s)"):format(table.concat(names, ", "))
+--- " (nearest: a, b)", or where nothing is near, " (there are: a, b, c)", or nothing.
+--- @param all? table the known names
+function M.hint(names, all)
+  local list = #names > 0 and names or all or {}
+  if #list == 0 then return "" end
+  return (" (%s: %s)"):format(list == names and "nearest" or "there are", table.concat(list, ", "))
 end
 
 --- A sentence about a name that is not among the known ones, else nil.
@@ -59,7 +61,7 @@ function M.unknown(what, name, known)
   end
   local close = type(name) == "string" and M.find(name, known)[1]
   local hint = close and ("did you mean '%s'?"):format(close)
-    or "known: " .. table.concat(known, ", ")
+    or "known: " .. (#known > 0 and table.concat(known, ", ") or "none")
   return ("unknown %s '%s' (%s)"):format(what, tostring(name), hint)
 end
 

@@ -60,7 +60,7 @@ describe("the input of a bulk job", function()
         "entry 3: too long for an id or an e-mail",
         "entry 4: not valid UTF-8",
         "entry 5: control character in it",
-        "entry 6: id: string expected, got number",
+        "entry 6: id: string expected, got 17",
       }, problems_of {
         users = { "..", "a/../b", ("x"):rep(100000), "\255\254", "a\tb", { id = 17 } },
         add = { "AUDITOR" },
@@ -122,18 +122,36 @@ describe("the input of a bulk job", function()
       end
     end)
 
-    it("where a column that is nearly the name of a wish is not passed over", function()
-      for _, column in ipairs { "Add", "ADD", "Set" } do
-        assert.same({ ("line 1: column '%s': is '%s' meant?"):format(column, column:lower()) },
-          problems_of { users = csv(("id,%s\nu1,SUPPORT\n"):format(column)),
-            add = { "AUDITOR" } })
+    it("where names of columns count in whatever case", function()
+      for header, asked in pairs {
+        ["id,Add"] = "+ BILLING", ["Id,SET"] = "= BILLING", [" ID ,Remove"] = "- BILLING",
+        ["Email,add"] = "+ BILLING",
+      } do
+        local name = header:find "Email" and "u2@example.com" or "u2"
+        local made = plan { users = csv(("%s\n%s,BILLING\n"):format(header, name)) }
+        assert.equal(asked, tostring(made):match("^Plan: (.-) for"))
       end
     end)
 
+    it("where two columns with one meaning are told from each other only by a blank", function()
+      assert.same({ "line 2: `add` is there twice" },
+        problems_of { users = csv "id,add,Add\nu1,AUDITOR,BILLING\nu2,AUDITOR,\n" })
+    end)
+
+    it("where an `ID` beside an `email` is no id of ours", function()
+      assert.equal("u2", changed_ids(plan { users = csv "ID,email\n4711,u2@example.com\n",
+        add = { "AUDITOR" } }))
+    end)
+
+    it("where a wish that the job knows nothing of is not passed over", function()
+      local made, err = tenant.client.bulk:deactivate { users = csv "id,Remove\nu1,SUPPORT\n" }
+      assert.is_nil(made)
+      assert.equal("line 2: unknown option 'remove' (known: none)", err.unresolved[1].message)
+    end)
+
     it("where nothing is replaced by two things", function()
-      assert.same({ "role 'Support' is replaced twice" }, problems_of {
-        users = emails(3), replace = { SUPPORT = "AUDITOR", Support = "BILLING" },
-      })
+      assert.same({ "role 'Support' is replaced by 'AUDITOR' and replaced by 'BILLING'" },
+        problems_of { users = emails(3), replace = { SUPPORT = "AUDITOR", Support = "BILLING" } })
     end)
   end)
 

@@ -109,9 +109,9 @@ describe("what a bulk job names", function()
         "role 'AUDITR': no such role in this tenant (nearest: AUDITOR, Auditor)",
         "entry 2: no user has the e-mail 'u3@exampel.com' (nearest: u3@example.com)",
         "entry 3: no user has the id 'u999'",
-        "entry 4: empty",
-        "entry 5: string or table expected, got number",
-        "entry 6: neither id nor email in it (is 'mail' meant?)",
+        "entry 4: neither id nor email is filled in",
+        "entry 5: string or table expected, got 42",
+        "entry 6: neither id nor email is filled in (nearest: mail)",
         "entry 7: neither id nor email is filled in",
       }, messages)
       assert.equal(0, #patches())
@@ -147,11 +147,16 @@ describe("what a bulk job names", function()
         (problems_of { users = { "u1" }, add = { "AUDITOR" }, remove = { "r-audit" } }))
     end)
 
+    it("may be one role replaced by two of the same name", function()
+      assert.same({ "role 'r-audit' is replaced by 'r-one' and replaced by 'r-two'" },
+        (problems_of { users = { "u1" }, replace = { AUDITOR = "r-one", ["r-audit"] = "r-two" } }))
+    end)
+
     it("is an entry that asks for nothing, or for something that the job cannot do", function()
       assert.same({
         "entry 1: role 'BASC': no such role in this tenant (nearest: BASIC)",
         "entry 2: `set` says all; nothing else may stand beside it",
-        "entry 3: add: list of ids or names expected, got number",
+        "entry 3: add: list of ids or names expected, got 5",
         "entry 4: nothing is asked for: add, remove, set, replace expected",
       }, (problems_of {
         users = {

@@ -76,8 +76,8 @@ describe("a bulk job", function()
         users = { "u1" }, replace = { SUPPORT = "AUDITOR", AUDITOR = "BASIC" },
       }
       assert.is_nil(made)
-      assert.equal("role 'AUDITOR' shall come in place of 'SUPPORT', but the job names it "
-        .. "elsewhere, too", err.unresolved[1].message)
+      assert.equal("role 'AUDITOR' is replaced by 'BASIC' and a replacement",
+        err.unresolved[1].message)
     end)
 
     it("lets an entry ask for a change of its own in place of the job's", function()

@@ -208,8 +208,8 @@ local function begin(case, given, outcome)
   return nil, err
 end
 
--- The case of a plan that is applied for the first time, or nil and an error. What the journal tells
--- is read anew: meanwhile it may have become another one, or have been applied.
+-- The case of a plan that is applied for the first time, or nil and an error. Its journal is read
+-- anew: meanwhile it may have become another one, or have been applied.
 local function reopen(plan)
   local path, book, err = plan.journal, plan.case.book, nil
   if path then book, err = journal.open(path) end

@@ -53,11 +53,13 @@ end
 
 -- What some wishes ask for; nil where that is not understood, which is a problem of the line.
 function Making:understand(wishes, line)
-  return self.catalogue:ask(wishes, self.verb.sides, function(...) self:problem(line, ...) end)
+  local known = #self.problems
+  local ask = self.catalogue:ask(wishes, function(...) self:problem(line, ...) end)
+  return #self.problems == known and ask or nil
 end
 
 local function asks_nothing(ask)
-  return not ask.set and #ask.add + #ask.remove + #ask.replace == 0
+  return #ask == 0 and not ask.exactly
 end
 
 function Making:take_entry(entry)
@@ -81,14 +83,12 @@ end
 function Making:read_entries(tasks)
   local job, verb = self.job, self.verb
   local users = job.entries and job.entries(tasks) or job.users
-  local next_entry, word, columns = people.each(users, verb.sides, options.side_problem)
+  local next_entry, word, columns = people.each(users, verb.sides)
   self.word, self.columns = job.word or word, columns
   self.entries = assert((self.path and core.journal.temporary or core.journal.memory)())
-  self.ask = verb.fixed and self.catalogue:fixed(verb.fixed) or self:understand(job)
+  self.ask = self:understand(verb.fixed or job)
   -- By number; whoever has no wishes of their own has those of the job.
   self.asks = setmetatable({}, { __index = function() return self.ask end })
-  local problem = people.column_problem(columns)
-  if problem then self:problem(1, problem) end
   for entry in next_entry do self:take_entry(entry) end
 end
 
@@ -210,7 +210,7 @@ function Making:asked_text()
   if self.verb.fixed then return self.verb.name end
   local asked = {}
   for _, ask in pairs(self.catalogue.asks) do
-    if not asks_nothing(ask) then asked[#asked + 1] = text.change(ask) end
+    if not asks_nothing(ask) then asked[#asked + 1] = ask.words end
   end
   -- An undo may find nothing to take back, and an iterator nobody.
   return #asked > 1 and "each entry's own change" or asked[1] or "nothing"

@@ -1,147 +1,142 @@
 -- SPDX-License-Identifier: MIT
 --
--- The options of jobs and of apply: what each may be. An unknown name or a wrong value is a
--- sentence; the caller raises it. The guards' own options are theirs (guards.lua).
+-- What may be given to jobs and to apply: options, lists of people, names of things. An unknown
+-- name or a wrong value is a sentence; the caller raises it, or it is a problem of an entry. The
+-- guards' own options are theirs (guards.lua).
 
 local guards = require "cipherscale.bulk.guards"
 local nearest = require "cipherscale.nearest"
-local people = require "cipherscale.bulk.people"
 
 local M = {}
 
--- "add[2]: non-empty string expected, got number", or nil.
-local function strings_problem(name, list)
-  local problem = people.list_problem(name, list, "list of ids or names")
-  if problem then return problem end
-  for n, value in ipairs(list) do
-    if type(value) ~= "string" or value == "" then
-      local got = value == "" and "an empty string" or type(value)
-      return ("%s[%d]: non-empty string expected, got %s"):format(name, n, got)
+-- How a wrong value is shown; of others it is enough to know the type.
+local SHOWN = { string = "'%s'", number = "%s", boolean = "%s" }
+
+--- "non-empty string expected, got 5"
+function M.wrong(expected, value)
+  local got = (SHOWN[type(value)] or type(value)):format(tostring(value))
+  return ("%s expected, got %s"):format(expected, got)
+end
+
+--- Is it a function, or a table that can be called as one?
+function M.callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function" or type(meta) == "table" and type(meta.__call) == "function"
+end
+
+local function is_name(value) return type(value) == "string" and value ~= "" end
+
+local function is_amount(value) return type(value) == "number" and value >= 0 end
+
+local function list_problem(list, expected, of_names)
+  if type(list) ~= "table" then return ": " .. M.wrong(expected, list) end
+  local length = 0
+  for n, each in ipairs(list) do
+    if of_names and not is_name(each) then
+      return ("[%d]: %s"):format(n, M.wrong("non-empty string", each))
+    end
+    length = n
+  end
+  for key in pairs(list) do
+    if type(key) ~= "number" or key % 1 ~= 0 or key < 1 or key > length then
+      return (": list without holes expected, got the key '%s'"):format(tostring(key))
     end
   end
   return nil
 end
 
---- What is wrong with the value of an option that names things, or nil.
-function M.side_problem(name, value)
-  if name ~= "replace" then return strings_problem(name, value) end
-  if type(value) ~= "table" then
-    return ("replace: table { old = new } expected, got %s"):format(type(value))
+local function pairs_problem(value)
+  local fits = type(value) == "table"
+  for from, into in pairs(fits and value or {}) do
+    fits = fits and is_name(from) and is_name(into)
   end
-  for from, into in pairs(value) do
-    if type(from) ~= "string" or type(into) ~= "string" or from == "" or into == "" then
-      return "replace: table { old = new } of non-empty strings expected"
-    end
-  end
-  return nil
+  return not fits and ": table { old = new } of non-empty strings expected" or nil
 end
 
-local function is_amount(value) return type(value) == "number" and value >= 0 and value == value end
+-- A kind of values that one test tells.
+local function kind(expected, test)
+  return function(value) return not test(value) and ": " .. M.wrong(expected, value) or nil end
+end
 
--- What a value must be, in words and as a test; lists have more to say.
+local function word(only) return kind(("%q"):format(only), function(v) return v == only end) end
+
+-- What is wrong with a value of each kind: the sentence that its name begins; or nil.
 local kinds = {
-  boolean = { "boolean", function(v) return type(v) == "boolean" end },
-  ["function"] = { "function", people.callable },
-  string = { "non-empty string", function(v) return type(v) == "string" and v ~= "" end },
-  number = { "number from 0 on", is_amount },
-  share = { "number or share (\"10%\")", function(v)
+  boolean = kind("boolean", function(v) return type(v) == "boolean" end),
+  callback = kind("function", M.callable),
+  name = kind("non-empty string", is_name),
+  number = kind("number from 0 on", is_amount),
+  share = kind("number or share (\"10%\")", function(v)
     return is_amount(v) or type(v) == "string" and v:find("^%d+%.?%d*%%$") ~= nil
-  end },
-  age = { "seconds, or false", function(v) return v == false or is_amount(v) end },
-  skip = { "\"skip\"", function(v) return v == "skip" end },
-  assume = { "\"assume\"", function(v) return v == "assume" end },
+  end),
+  age = kind("seconds, or false", function(v) return v == false or is_amount(v) end),
+  list = function(v) return list_problem(v, "list of ids or names", true) end,
 }
 
-local function value_problem(name, value, kind)
-  if kind == "list" then return strings_problem(name, value) end
-  local expected, test = kinds[kind][1], kinds[kind][2]
-  if test(value) then return nil end
-  local plain = kind ~= "boolean" and kind ~= "function"
-    and (type(value) == "number" or type(value) == "string")
-  return ("%s: %s expected, got %s"):format(name, expected,
-    plain and ("'%s'"):format(tostring(value)) or type(value))
-end
+-- The kind of each option.
+local checks = {
+  add = kinds.list, remove = kinds.list, set = kinds.list, replace = pairs_problem,
+  users = function(v) return not M.callable(v) and list_problem(v, "list or iterator") or nil end,
+  journal = kinds.name, note = kinds.name,
+  on_unknown = word "skip", direct_roles = word "assume",
+  on_progress = kinds.callback, on_result = kinds.callback, should_stop = kinds.callback,
+  canary = kinds.boolean, recheck = kinds.age, max_duration = kinds.number,
+}
 
-local function with_guards(options, for_apply)
-  for _, row in ipairs(guards.list) do
-    if row.option and not (for_apply and row.of_plan) then
-      options[#options + 1] = { row.option, row.kind }
+--- The options of a job beside `users` and the verb's sides; of apply and resume; and of undo.
+M.job = { "journal", "note", "on_unknown", "direct_roles" }
+M.apply = { "on_progress", "on_result", "should_stop", "canary", "recheck", "max_duration" }
+M.undo = { "journal", "note" }
+
+for _, row in ipairs(guards.list) do
+  if row.option then
+    checks[row.option] = kinds[row.kind]
+    for _, names in ipairs { M.job, M.undo, not row.of_plan and M.apply or nil } do
+      names[#names + 1] = row.option
     end
   end
-  return options
 end
 
---- The options of a job beside `users` and the verb's sides.
-M.job = with_guards {
-  { "journal", "string" }, { "note", "string" },
-  { "on_unknown", "skip" }, { "direct_roles", "assume" },
-}
-
---- The options of apply and resume.
-M.apply = with_guards({
-  { "on_progress", "function" }, { "on_result", "function" }, { "should_stop", "function" },
-  { "canary", "boolean" }, { "recheck", "age" }, { "max_duration", "number" },
-}, true)
-
---- The options of undo.
-M.undo = with_guards { { "journal", "string" }, { "note", "string" } }
-
---- The names of options, behind those of `first`.
-function M.names_of(list, first)
-  local names = { table.unpack(first or {}) }
-  for _, row in ipairs(list) do names[#names + 1] = row[1] end
-  return names
-end
-
---- What is wrong with a table of options, or nil.
---- @param list table rows of { name, kind }
---- @param more? table names that are checked elsewhere
-function M.problem(given, list, more)
-  if type(given) ~= "table" then
-    return ("table of options expected, got %s"):format(type(given))
-  end
-  local known = M.names_of(list, more)
+--- What is wrong with a table of options, or with what an entry asks for; or nil.
+--- @param names table the options that may be there
+--- @param of_entry? boolean a string may stand for a list
+function M.problem(given, names, of_entry)
+  if type(given) ~= "table" then return M.wrong("table of options", given) end
   for name in pairs(given) do
-    local problem = nearest.unknown("option", name, known)
+    local problem = nearest.unknown("option", name, names)
     if problem then return problem end
   end
-  for _, row in ipairs(list) do
-    local value = given[row[1]]
-    local problem = value ~= nil and value_problem(row[1], value, row[2])
-    if problem then return problem end
+  for _, name in ipairs(names) do
+    local value = given[name]
+    local cell = of_entry and name ~= "replace" and type(value) == "string"
+    local problem = value ~= nil and not cell and checks[name](value)
+    if problem then return name .. problem end
+  end
+  if given.set ~= nil and (given.add or given.remove or given.replace) then
+    return "`set` says all; nothing else may stand beside it"
   end
   return nil
-end
-
--- Does anything say what to do? An entry may, too, if it is a table.
-local function asks_nothing(verb, job)
-  for _, side in ipairs(verb.sides) do
-    local value = job[side]
-    if value ~= nil and (side == "set" or next(value) ~= nil) then return false end
-  end
-  if #verb.sides == 0 or people.callable(job.users) then return false end
-  for _, entry in ipairs(job.users) do
-    if type(entry) == "table" then return false end
-  end
-  return true
 end
 
 --- What is wrong with a job, or nil.
 function M.job_problem(verb, job)
-  local problem = M.problem(job, M.job, { "users", table.unpack(verb.sides) })
+  local names = { "users", table.unpack(verb.sides) }
+  for _, name in ipairs(M.job) do names[#names + 1] = name end
+  local problem = M.problem(job, names)
   if problem then return problem end
+  if job.users == nil then return "users" .. checks.users(nil) end
+  -- Who is only named asks for nothing; whoever is a table may.
+  local asks = #verb.sides == 0 or M.callable(job.users) or type(job.users[1]) == "table"
   for _, side in ipairs(verb.sides) do
-    problem = job[side] ~= nil and M.side_problem(side, job[side])
-    if problem then return problem end
+    asks = asks or job[side] and (side == "set" or next(job[side]) ~= nil)
   end
-  if job.set ~= nil and (job.add or job.remove or job.replace) then
-    return "set: it says all; add, remove and replace cannot stand beside it"
-  end
-  problem = people.problem(job.users)
-  if not problem and asks_nothing(verb, job) then
-    problem = ("nothing to do: %s expected"):format(table.concat(verb.sides, ", "))
-  end
-  return problem
+  return not asks and ("nothing to do: %s expected"):format(table.concat(verb.sides, ", ")) or nil
+end
+
+--- What is wrong with what a method that takes a journal is given, or nil.
+function M.journal_problem(path, given, names)
+  if not is_name(path) then return M.wrong("path of a journal", path) end
+  return given ~= nil and M.problem(given, names or {}) or nil
 end
 
 --- The guards' limits among some options.

@@ -55,18 +55,12 @@ end
 --- "2026-11-24 18:20:12 UTC"
 function M.time(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
 
---- What is asked for, or what changes: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
+--- What changes: "+ AUDITOR - SUPPORT"
 function M.change(change)
   local words = {}
   local function say(sign, thing) words[#words + 1] = sign .. M.clean(thing.label) end
-  if change.set then words[1] = #change.set > 0 and "=" or "= none" end
-  for _, thing in ipairs(change.set or {}) do say("", thing) end
   for _, thing in ipairs(change.add) do say("+ ", thing) end
   for _, thing in ipairs(change.remove) do say("- ", thing) end
-  for _, pair in ipairs(change.replace or {}) do
-    say("", pair.from)
-    say("-> ", pair.into)
-  end
   return table.concat(words, " ")
 end
 

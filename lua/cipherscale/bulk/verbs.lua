@@ -34,7 +34,7 @@ local NOT_ACCEPTED = { pending = true, invited = true, expired = true }
 -- client.users that gives it, or takes it away, has the verb's name.
 local function account(row)
   local thing = { id = row.thing, name = row.thing, label = row.thing }
-  row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing } }
+  row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing.id } }
   -- The roles tell the tenant from another.
   row.list = function(client)
     local roles, err = client.roles:list()
@@ -124,7 +124,7 @@ local M = {
     shown = function(user, concerned)
       return listed(user.groups) and held_among(user.groups, concerned)
     end,
-    holders = function(_, group) return listed(group.members) and #group.members or 0, 0 end,
+    holders = function(_, group) return listed(group.users) and #group.users or 0, 0 end,
     -- How many requests a change takes, where each thing takes one, in order.
     requests = function(change) return #change.add + #change.remove end,
     send = function(client, id, change)
