@@ -74,7 +74,7 @@ function Making:take_entry(entry)
   if new and ask ~= self.ask then
     self.asks[number] = ask
   elseif ask ~= self.asks[number] then
-    self:problem(entry.line, OTHERWISE, name)
+    return self:problem(entry.line, OTHERWISE, name)
   end
   entry.n, entry.user, entry.again = number, entry.id, not new or nil
   assert(self.entries:append(journal.person(entry, NO_CHANGE)))
@@ -138,7 +138,7 @@ function Making:identify(person)
       person.user, email, given), person.name)
   end
   if email or both then person.email = email end
-  if self.asks[first] ~= self.asks[own] and not person.again then
+  if self.asks[first] ~= self.asks[own] then
     self:problem(person.line, OTHERWISE, person.name)
   end
   if first ~= own then person.again = true end
