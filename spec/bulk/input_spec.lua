@@ -169,12 +169,13 @@ describe("the input of a bulk job", function()
 
     it("from a report with the input's own columns, whatever they are called", function()
       start { users = users(2) }
-      local made = plan { users = csv "id,status,error,user\nu1,Active,none,Ann\n",
+      local made = plan { users = csv "id,status,fate,user\nu1,Active,none,Ann\n",
         add = { "AUDITOR" } }
       local report, name = assert(made:apply()), file_for()
       assert(report:to_csv(name))
       assert.same({
-        "id,status,error,user,job_user,fate,added,removed,job_error,job_status,attempts,request_id",
+        "id,status,fate,user,bulk_user,bulk_fate,bulk_added,bulk_removed,bulk_error,bulk_status,"
+          .. "bulk_attempts,bulk_request_id",
         "u1,Active,none,Ann,u1,changed,AUDITOR,,,,,",
       }, lines_of(name))
     end)

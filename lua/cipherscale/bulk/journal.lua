@@ -93,14 +93,14 @@ local function common(header, text)
   return read
 end
 
---- Is a person of a plan to be changed?
-function M.to_change(person) return not (person.change.nothing or person.withheld) end
+--- The person, where a plan is to change that person; else false.
+function M.to_change(person) return not (person.change.nothing or person.withheld) and person end
 
 --- Iterates over the people of a plan, in the order of its entries: { n =, line =, user =, email =,
 --- change =, withheld =, unknown =, again =, cells = }.
---- @param wanted? function says of a person whether to give it
+--- @param pick? function makes of a person what is given instead, or nothing to go on to the next
 --- @param closes? boolean the book is closed at the end
-function M.people(book, header, wanted, closes)
+function M.people(book, header, pick, closes)
   local next_person = book:people()
   return function()
     for n, line, user, email, change, other in next_person do
@@ -110,7 +110,8 @@ function M.people(book, header, wanted, closes)
       if other then
         for name, value in pairs(read_json("{" .. other .. "}")) do person[name] = value end
       end
-      if not wanted or wanted(person) then return person end
+      if pick then person = pick(person) end
+      if person then return person end
     end
     if closes then book:close() end
     return nil

@@ -37,12 +37,9 @@ local function unresolved(problems)
     if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
     return a.message < b.message
   end)
-  local rows, lines = {}, {}
-  for n = 1, math.min(#problems, SHOWN_PROBLEMS) do
-    rows[n] = { text.clean(problems[n].message) }
-  end
-  text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", rows,
-    #problems)
+  local lines = {}
+  text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", problems,
+    SHOWN_PROBLEMS, function(problem) return { text.clean(problem.message) } end)
   return core.error {
     kind = "unresolved", message = table.concat(lines, "\n"), unresolved = problems,
   }

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- How plans and reports put things for people to read. Pure. Everything that came from outside
+-- How plans and reports put things for people to read. Everything that came from outside
 -- passes through clean(): a name must not be able to move the cursor of a terminal.
+
+local csv = require "cipherscale.csv"
 
 local M = {}
 
@@ -17,11 +19,9 @@ end
 
 --- 1234567 → "1,234,567"
 function M.number(n)
-  local digits, count = ("%d"):format(n), 1
-  while count > 0 do
-    digits, count = digits:gsub("^(%d+)(%d%d%d)", "%1,%2")
-  end
-  return digits
+  local digits = ("%d"):format(n)
+  local first = (#digits - 1) % 3 + 1
+  return digits:sub(1, first) .. digits:sub(first + 1):gsub("%d%d%d", ",%0")
 end
 
 --- "1 entry", "1,002 entries"
@@ -58,25 +58,38 @@ function M.time(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
 --- What is asked for, or what changes: "+ AUDITOR - SUPPORT", "= AUDITOR", "SUPPORT -> AUDITOR"
 function M.change(change)
   local words = {}
-  local function say(sign, thing) words[#words + 1] = sign .. M.clean(thing.label) end
+  local function say(sign, things)
+    for _, thing in ipairs(things or {}) do words[#words + 1] = sign .. M.clean(thing.label) end
+  end
   if change.set then words[1] = #change.set > 0 and "=" or "= none" end
-  for _, thing in ipairs(change.set or {}) do say("", thing) end
-  for _, thing in ipairs(change.add) do say("+ ", thing) end
-  for _, thing in ipairs(change.remove) do say("- ", thing) end
+  say("", change.set)
+  say("+ ", change.add)
+  say("- ", change.remove)
   for _, pair in ipairs(change.replace or {}) do
-    say("", pair.from)
-    say("-> ", pair.into)
+    say("", { pair.from })
+    say("-> ", { pair.into })
   end
   return table.concat(words, " ")
 end
 
---- Raises, at the caller's caller, what is wrong with the path of a CSV file.
-function M.check_csv_path(path, journal)
+--- Writes rows to a CSV file. Called as the last thing of a method, it raises at the method's
+--- caller what is wrong with the path.
+--- @param fields table what a row has in each column; a list is one cell, nothing an empty one
+--- @param names? table the names of the columns, where they are others
+function M.to_csv(path, journal, next_row, fields, names)
   if type(path) ~= "string" then
-    error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 3)
+    error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 2)
   elseif path == journal then
-    error("bad argument #1 to 'to_csv' (that is the journal)", 3)
+    error("bad argument #1 to 'to_csv' (that is the journal)", 2)
   end
+  return csv.write(path, names or fields, function()
+    local row, cells = next_row(), {}
+    for n, field in ipairs(row and fields or {}) do
+      local value = row[field] or ""
+      cells[n] = type(value) == "table" and table.concat(value, ", ") or value
+    end
+    return row and cells
+  end)
 end
 
 --- A person as plans and reports give them to their users.
@@ -107,13 +120,16 @@ function M.columns(rows)
   return lines
 end
 
---- Adds to `lines` a heading, the rows under it, and how many of `total` they are not; nothing
---- where there are no rows.
-function M.list(lines, heading, rows, total)
-  if #rows == 0 then return end
+--- Adds to `lines` a heading and the first of a list, `most` of them, each as a row of cells, and
+--- how many there are beside them; nothing where there are none.
+--- @param total? number how many there are in all, where that is not the whole list
+function M.list(lines, heading, list, most, row_of, total)
+  if #list == 0 then return end
+  local rows, left = {}, (total or #list) - most
+  for n = 1, math.min(#list, most) do rows[n] = row_of(list[n]) end
   lines[#lines + 1] = heading
   for _, line in ipairs(M.columns(rows)) do lines[#lines + 1] = line end
-  if total > #rows then lines[#lines + 1] = ("  and %s more"):format(M.number(total - #rows)) end
+  if left > 0 then lines[#lines + 1] = ("  and %s more"):format(M.number(left)) end
 end
 
 return M
