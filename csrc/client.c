@@ -331,15 +331,3 @@ int cs_client_pace(lua_State *L) {
   }
   return 5;
 }
-
-int cs_client_set_pace(lua_State *L) {
-  static const enum cs_class classes[] = {CS_WRITES, CS_READS};
-  struct cs_pace *pace = pace_of(L);
-  for (int i = 0; i < CS_CLASSES; i++) {
-    if (lua_isnoneornil(L, 2 + i)) continue;
-    double rate = (double)luaL_checknumber(L, 2 + i);
-    luaL_argcheck(L, rate > 0, 2 + i, "more than 0 expected");
-    cs_pace_lower(pace, classes[i], rate, cs_engine_now());
-  }
-  return 0;
-}

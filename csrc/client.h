@@ -45,10 +45,6 @@ void cs_client_push_members(lua_State *L, int index);
    the next start is allowed; at last the client's own bound for both. */
 int cs_client_pace(lua_State *L);
 
-/* Lua: core.set_pace(client, write_rate or nil, read_rate or nil): rates learned earlier
-   to start from, where they are lower than the present ones. */
-int cs_client_set_pace(lua_State *L);
-
 /* Calls on_event for each event that the engine has recorded; raises what that raises. */
 void cs_client_tell(lua_State *L, int index, struct cs_client *client);
 

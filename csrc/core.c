@@ -114,7 +114,6 @@ int luaopen_cipherscale_core(lua_State *L) {
     {"check", cs_binding_check},
     {"tell", cs_words_tell},
     {"pace", cs_client_pace},
-    {"set_pace", cs_client_set_pace},
     {"quote", cs_json_quote},
     {"decode", cs_json_decode_string},
     {"seen", cs_seen_lua_new},

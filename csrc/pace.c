@@ -184,16 +184,6 @@ void cs_pace_start(struct cs_pace *pace, enum cs_class class, double now) {
   limit->alone = false;
 }
 
-void cs_pace_lower(struct cs_pace *pace, enum cs_class class, double rate, double now) {
-  struct cs_pace_limit *limit = &pace->limits[class];
-  double present = rate_of(limit, now);
-  rate = most(rate, lowest);
-  if (present > 0 && present <= rate) return;
-  limit->low = limit->ceiling = rate;
-  limit->since = most(limit->since, now);
-  limit->proved = true;
-}
-
 /* ---- Refusals ---- */
 
 static void wait_until(struct cs_pace_limit *limit, double time) {

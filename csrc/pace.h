@@ -122,9 +122,6 @@ double cs_pace_told(const struct cs_pace *pace, enum cs_class class, double now)
 /* What the class has learned, in starts a second; 0 when it is not limited. */
 double cs_pace_rate(const struct cs_pace *pace, enum cs_class class, double now);
 
-/* Starts from a rate that was learned earlier, where it is lower than the present one. */
-void cs_pace_lower(struct cs_pace *pace, enum cs_class class, double rate, double now);
-
 #pragma GCC visibility pop
 
 #endif

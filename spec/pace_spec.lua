@@ -313,9 +313,14 @@ describe("after the wait", function()
 
   it("slow rates climb by starts, not by seconds", function()
     local pace = delivering(10, 100)
-    pace:lower(0.1, 100)
-    near(0.1, pace:rate(100 + 60 / 0.1), 1e-9)
-    near(0.105, pace:rate(100 + (60 + 120) / 0.1), 1e-9)
+    pace:refused(100, 100, 1)
+    for t = 110, 160, 10 do pace:delivered(t, t) end
+    pace:refused(165, 165, 1)
+    local low = pace:rate(166)
+    local full = low / 0.95
+    assert.is_true(full < 0.2, full)
+    near(full, pace:rate(166 + 60 / full), 1e-9)
+    near(1.05 * full, pace:rate(166 + (60 + 120) / full), 1e-9)
   end)
 
   it("one that was seen in a burst is doubled, start by start", function()
@@ -375,57 +380,19 @@ describe("before the first refusal", function()
     assert.equal(8, (pace:room(108.3)))
   end)
 
-  it("and no bound but the rate's afterwards, or with one that was learned earlier", function()
+  it("and no bound but the rate's afterwards", function()
     local pace = probe.pace(0)
     pace:refused(100, 100, 1, "writes")
     assert.is_true((pace:room(100, "writes")) >= 1000)
-    pace:lower(5, 100, "reads")
-    assert.is_true((pace:room(100, "reads")) >= 1000)
-  end)
-end)
-
-describe("a rate that was learned earlier", function()
-  it("is where the class starts from", function()
-    local pace = probe.pace(0)
-    pace:lower(5, 100, "writes")
-    near(5, pace:rate(100, "writes"))
-    assert.equal(0, pace:rate(100, "reads"))
-    local list = {}
-    local now = 100
-    while now < 110 do
-      if pace:delay(now, "writes") <= 0 then
-        pace:start(now, "writes")
-        list[#list + 1] = now
-      end
-      now = now + 0.001
-    end
-    assert.is_true(#list >= 49 and #list <= 51, #list .. " starts in 10 s")
-  end)
-
-  it("falls from there to what was delivered, at the first refusal", function()
-    local pace = probe.pace(0)
-    pace:lower(10, 100)
-    for i = 1, 6 do pace:delivered(100 + i / 10, 100 + i / 10) end
-    pace:refused(100.7, 100.7, 1)
-    assert.is_true(pace:rate(101.7) > 4)
-  end)
-
-  it("only ever lowers the present one", function()
-    local pace = probe.pace(0)
-    pace:lower(5, 100)
-    pace:lower(50, 100)
-    near(5, pace:rate(100))
-    pace:lower(2, 100)
-    near(2, pace:rate(100))
-    pace:lower(1e-9, 100)
-    near(1 / 30, pace:rate(100))
   end)
 end)
 
 describe("with a rate and a limit", function()
   it("neither is exceeded", function()
     local pace = probe.pace(10)
-    pace:lower(100, 0, "writes")
+    for i = 1, 200 do pace:delivered(-2 + i / 100, -2 + i / 100, "writes") end
+    pace:refused(-0.01, -0.01, 0.01, "writes")
+    assert.is_true(pace:rate(0, "writes") > 10)
     local n = 0
     for i = 0, 9999 do
       local class = i % 2 == 0 and "writes" or "reads"

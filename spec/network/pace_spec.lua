@@ -304,29 +304,10 @@ describe("calls that are never answered", function()
 end)
 
 describe("the rate that was learned", function()
-  it("is told by core.pace, and is where a client can start from", function()
+  it("is told by core.pace, of a client that is closed, too", function()
     start { {} }
     assert.same({ nil, 0, nil, 0 }, { core.pace(client) })
-    core.set_pace(client, 40, nil)
-    local write_rate, _, read_rate = core.pace(client)
-    assert.equal(40, write_rate)
-    assert.is_nil(read_rate)
-    core.set_pace(client, 50, 7)
-    write_rate, _, read_rate = core.pace(client)
-    assert.equal(40, write_rate)
-    assert.equal(7, read_rate)
-    for i = 1, 5 do assert.is_true(client.users:invite("u" .. i)) end
-    assert.is_true(select(2, core.pace(client)) > 0)
-  end)
-
-  it("is checked", function()
-    start { {} }
-    for _, wrong in ipairs { 0, -1, 0 / 0, "x", {} } do
-      assert.has_error(function() core.set_pace(client, wrong) end)
-      assert.has_error(function() core.set_pace(client, nil, wrong) end)
-    end
     assert.has_error(function() core.pace(1) end)
-    assert.is_nil((core.pace(client)))
     client:close()
     assert.is_nil((core.pace(client)))
   end)

@@ -273,14 +273,6 @@ static int pace_rate(lua_State *L) {
   return 1;
 }
 
-/* pace:lower(rate, now, class) */
-static int pace_lower(lua_State *L) {
-  struct cs_pace *pace = luaL_checkudata(L, 1, pace_type);
-  double rate = luaL_checknumber(L, 2);
-  cs_pace_lower(pace, check_class(L, 4), rate, luaL_checknumber(L, 3));
-  return 0;
-}
-
 /* ---- Entry ---- */
 
 static void make_type(lua_State *L, const char *name, const luaL_Reg *methods) {
@@ -300,11 +292,9 @@ int luaopen_spec_support_probe(lua_State *L) {
     {"bytes", buffer_bytes},   {"capacity", buffer_capacity},
     {"__gc", buffer_free},     {NULL, NULL}};
   static const luaL_Reg pace_methods[] = {
-    {"delay", pace_delay},         {"start", pace_start},
-    {"delivered", pace_delivered}, {"refused", pace_refused},
-    {"told", pace_told},           {"shut", pace_shut},
-    {"rate", pace_rate},           {"lower", pace_lower},
-    {"room", pace_room},           {NULL, NULL}};
+    {"delay", pace_delay},     {"start", pace_start}, {"delivered", pace_delivered},
+    {"refused", pace_refused}, {"told", pace_told},   {"shut", pace_shut},
+    {"rate", pace_rate},       {"room", pace_room},   {NULL, NULL}};
   static const luaL_Reg functions[] = {{"buffer", buffer_new},
                                        {"url_params", url_params},
                                        {"url_encode", url_encode},

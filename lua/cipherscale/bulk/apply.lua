@@ -102,10 +102,9 @@ function Job:run(tasks)
       self.under_way = self.under_way + 1
       self:change(person)
       self.under_way = self.under_way - 1
-      local signal = self.signal
-      if signal then -- others are held back
-        self.signal = false
-        tasks.scheduler:wake_waiters(signal)
+      if self.signal then -- others are held back
+        tasks.scheduler:wake_waiters(self.signal)
+        self.signal = nil
       end
     end
   end
@@ -140,16 +139,13 @@ local function run(case, given, limits, outcome)
   local now, story, path = core.now(), case.story, case.path
   local job = setmetatable(merged(case, {
     report = outcome, outcomes = story.outcomes, limits = limits, resuming = story.opened ~= nil,
-    on_result = given.on_result or false, should_stop = given.should_stop or false,
-    max_duration = given.max_duration or false,
+    on_result = given.on_result, should_stop = given.should_stop,
+    progress = given.on_progress and progress.new(given.on_progress, case.client, outcome),
+    max_duration = given.max_duration, recheck = given.recheck == nil and RECHECK or given.recheck,
     with_canary = given.canary ~= false and not case.verb.once,
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
-    begun = now, synced = now, flushed = now, signal = false, raised = false, stopped = false, refusal = false, any_settled = false,
+    begun = now, synced = now, flushed = now,
   }), Job)
-  job.recheck = given.recheck
-  if job.recheck == nil then job.recheck = RECHECK end
-  job.progress = given.on_progress and progress.new(given.on_progress, case.client, outcome)
-    or false
   local function work()
     local opened = job:write(journal.record("open", {
       at = os.time(), pid = core.journal.pid(), limits = limits,

@@ -50,7 +50,7 @@ function Job:write(record) return self:keep(self.book:append(record)) end
 -- What is settled reaches the disk soon, not at once: whoever is missing from the journal is read
 -- again when the job is resumed. Where that tells nothing, the kernel at least gets it at once.
 function Job:write_soon(record)
-  self:write(record)
+  self:keep(self.book:append(record))
   local now = core.now()
   if now - self.synced >= SYNC_EVERY then
     self.synced, self.flushed = now, now
@@ -98,7 +98,7 @@ function Job:settle(person, fate, delta, err, unclear)
   self:write_soon('"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",' .. done
     .. ending)
   local earlier = self.outcomes[person.n]
-  self.report:count(fate, earlier and earlier.fate)
+  report.count(self.report, fate, earlier and earlier.fate)
   if err then self:count_failure(person, fate, err) else self.unreachable = 0 end
   if self.on_result then
     self:call("on_result", self.on_result, report.row(person, fate, delta, words, err))

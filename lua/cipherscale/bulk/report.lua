@@ -41,7 +41,7 @@ function M.new(case)
     alarm = ended.alarm or false, in_doubt = 0,
     header = header, book = not case.path and case.book or nil,
   }, Report)
-  for _, outcome in pairs(story.outcomes) do report:count(outcome.fate) end
+  for _, outcome in pairs(story.outcomes) do M.count(report, outcome.fate) end
   report:judge()
   return report
 end
@@ -51,12 +51,12 @@ function Report:judge()
 end
 
 --- Counts one more fate, in the place of an earlier one if there was one.
-function Report:count(fate, earlier)
+function M.count(report, fate, earlier)
   local name, before = COUNTS[fate], COUNTS[earlier or "pending"]
-  self[before] = self[before] - 1
-  self[name] = self[name] + 1
-  if fate == "in_doubt" and earlier ~= fate then self.in_doubt = self.in_doubt + 1 end
-  if self.pending == 0 then self:judge() end
+  report[before] = report[before] - 1
+  report[name] = report[name] + 1
+  if fate == "in_doubt" and earlier ~= fate then report.in_doubt = report.in_doubt + 1 end
+  if report.pending == 0 then report:judge() end
 end
 
 --- How many would be tried by another run.
