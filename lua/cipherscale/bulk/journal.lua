@@ -15,6 +15,7 @@
 --   end      the run is over: why it stopped; `clean` when everything sent has its outcome
 
 local core = require "cipherscale.core"
+local state = require "cipherscale.bulk.state"
 
 local match = string.match
 
@@ -51,11 +52,7 @@ end
 function M.record(kind, map) return ('"kind":"%s",%s'):format(kind, M.fields(map)) end
 
 --- A list of things as a JSON array of their ids.
-function M.ids(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.id end
-  return encode(list)
-end
+function M.ids(things) return encode(state.each(things, "id")) end
 
 --- The record of a person in a plan; `change` is its end, from "before" on. What core.journal reads
 --- quickly comes first.
@@ -70,7 +67,7 @@ end
 
 -- ---- Reading ----
 
--- Raises what is caught in story(): the check of a record tells of damage, not of its meaning.
+-- What is raised here is caught in story(): the check of a record tells of damage, not of its meaning.
 local function read_json(text)
   local value, problem = core.decode(text)
   if type(value) ~= "table" then error(("a record cannot be read: %s"):format(problem), 0) end
@@ -118,12 +115,12 @@ function M.people(book, header, pick, closes)
   end
 end
 
-local function read_header(line, path)
-  local header = line and match(line, '^{"record":1,"kind":"header"') and read_json(line)
-  if not header then return nil, ("%s is no journal of this module"):format(path) end
+local function read_header(line)
+  local header = core.decode(line)
+  if not header or header.kind ~= "header" then error("it is no journal of this module", 0) end
   if header.format > M.FORMAT then
-    return nil, ("%s was written by a newer version (%s, format %d); this one reads format %d")
-      :format(path, header.version, header.format, M.FORMAT)
+    error(("it was written by a newer version (%s, format %d); this one reads format %d")
+      :format(header.version, header.format, M.FORMAT), 0)
   end
   header.by_id, header.read, header.line = {}, {}, line
   for _, thing in ipairs(header.things) do header.by_id[thing.id] = thing end
@@ -147,11 +144,10 @@ local function take(story, runs, record)
   end
 end
 
-local function read_story(book, path)
-  local next_line = book:records(1, "plan")
-  local header, problem = read_header(next_line(), path)
-  if not header then return nil, problem end
-  local story, runs = { header = header, outcomes = {}, sending = {}, elapsed = 0, killed = 0 }, {}
+local function read_story(book)
+  local next_line, runs = book:records(1, "plan"), {}
+  local header = read_header(next_line())
+  local story = { header = header, outcomes = {}, sending = {}, elapsed = 0, killed = 0 }
   for line, number in next_line do
     local person, text = match(line,
       '^{"record":%d+,"kind":"outcome","person":(%d+),(.*),"check":"%x+"}$')
@@ -177,8 +173,8 @@ end
 --- @return table|nil story
 --- @return string|nil problem
 function M.story(book, path)
-  local ok, story, problem = pcall(read_story, book, path)
-  if ok then return story, problem end
+  local ok, story = pcall(read_story, book)
+  if ok then return story end
   return nil, type(story) == "string" and ("%s: %s"):format(path or "the journal", story)
     or tostring(story)
 end
@@ -216,19 +212,6 @@ function M.failure(message, code)
   return core.error { kind = "journal", message = message, code = code }
 end
 
---- Where a journal goes: a name that ends in "/" is a folder in which a name is made from the time.
-function M.path(given)
-  if given:sub(-1) ~= "/" then return given end
-  local stem, n, path, file = given .. os.date("!%Y%m%dT%H%M%SZ"), 0
-  repeat
-    n = n + 1
-    path = stem .. (n > 1 and "-" .. n or "") .. ".jsonl"
-    file = io.open(path)
-    if file then file:close() end
-  until not file
-  return path
-end
-
 -- What an existing journal is, in words.
 local function describe(path)
   local book = M.read(path)
@@ -247,11 +230,18 @@ local function describe(path)
     settled < all and "; go on with client.bulk:resume" or "")
 end
 
---- A new journal, or one in memory when there is no path.
-function M.create(path)
-  if not path then return core.journal.memory() end
+--- A new journal and its path, or one in memory when none is given. A path that ends in "/" is a
+--- folder, in which a name is made from the time, and a number where that is not enough.
+function M.create(given, number)
+  if not given then return core.journal.memory() end
+  local path = given
+  if given:find("/$") then
+    path = given .. os.date("!%Y%m%dT%H%M%SZ") .. (number and "-" .. number or "") .. ".jsonl"
+  end
   local book, err = core.journal.create(path)
-  if book or err.code ~= "exists" then return book, err end
+  if book then return book, path end
+  if err.code ~= "exists" then return nil, err end
+  if path ~= given then return M.create(given, (number or 1) + 1) end
   return nil, M.failure(("%s exists already%s"):format(path, describe(path)), "exists")
 end
 

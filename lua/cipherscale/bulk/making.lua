@@ -372,9 +372,8 @@ end
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
-  local path = job.journal and journal.path(job.journal)
-  local book, err = (job.compares and core.journal.temporary or journal.create)(path)
-  if not book then return nil, err end
+  local book, path = (job.compares and core.journal.temporary or journal.create)(job.journal)
+  if not book then return nil, path end
   local next_entry, word, columns = people.each(job.users, verb.sides, options.side_problem)
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, path = path, at = os.time(),

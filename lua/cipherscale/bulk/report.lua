@@ -69,7 +69,7 @@ function Report:go_on() self.stopped, self.resume_at, self.alarm = nil, nil, fal
 --- @param cause? table what else is known of the error: status, code, attempts, request_id
 function M.row(person, fate, delta, err, cause)
   local row, known = text.row(person), type(cause) == "table" and cause or {}
-  row.added, row.removed = text.label_list(delta.add), text.label_list(delta.remove)
+  row.added, row.removed = state.each(delta.add, "label"), state.each(delta.remove, "label")
   row.fate, row.error, row.again, row.cells = fate, err, person.again, person.cells
   row.status, row.code = known.status, known.code
   row.attempts, row.request_id = known.attempts, known.request_id

@@ -7,6 +7,13 @@ local M = {}
 --- A change that changes nothing.
 M.NOTHING = { add = {}, remove = {} }
 
+--- The ids or labels of a list of things.
+function M.each(things, name)
+  local list = {}
+  for n, thing in ipairs(things) do list[n] = thing[name] end
+  return list
+end
+
 --- A list of things as a set of ids.
 function M.of(things)
   local set = {}

@@ -4,6 +4,7 @@
 -- passes through clean(): a name must not be able to move the cursor of a terminal.
 
 local csv = require "cipherscale.csv"
+local state = require "cipherscale.bulk.state"
 
 local M = {}
 
@@ -44,13 +45,6 @@ end
 
 --- The shortest name that says who a person is.
 function M.who(person) return M.clean(person.email or person.user) end
-
---- The labels of things, as they are.
-function M.label_list(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.label end
-  return list
-end
 
 --- "2026-11-24 18:20:12 UTC"
 function M.time(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
@@ -97,8 +91,8 @@ function M.row(person)
   local change = person.change
   return {
     user = person.user, email = person.email, line = person.line,
-    add = M.label_list(change.add), remove = M.label_list(change.remove),
-    before = M.label_list(change.before),
+    add = state.each(change.add, "label"), remove = state.each(change.remove, "label"),
+    before = state.each(change.before, "label"),
   }
 end
 
