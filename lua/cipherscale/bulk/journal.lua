@@ -25,6 +25,7 @@ M.FORMAT = 1
 
 -- ---- Writing ----
 
+-- What is no object, an empty one too, is a list. Names stand in order.
 local function encode(value)
   -- Names and messages come from outside and may be anything: U+FFFD stands for what is not UTF-8.
   if type(value) == "string" then return core.quote(value, true) end
@@ -33,20 +34,16 @@ local function encode(value)
     return ("%.17g"):format(math.max(-1e308, math.min(1e308, value)))
   end
   if type(value) ~= "table" then return tostring(value) end
-  local list = {}
-  for n, each in ipairs(value) do list[n] = encode(each) end
-  if #list == 0 and next(value) ~= nil then return "{" .. M.fields(value) .. "}" end
-  return "[" .. table.concat(list, ",") .. "]"
+  local parts = {}
+  for n, each in ipairs(value) do parts[n] = encode(each) end
+  if #parts > 0 or next(value) == nil then return "[" .. table.concat(parts, ",") .. "]" end
+  for name, each in pairs(value) do parts[#parts + 1] = encode(name) .. ":" .. encode(each) end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ",") .. "}"
 end
 
---- The inside of a JSON object, its names in order; what is no object, an empty one too, is a list.
-function M.fields(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  for n, name in ipairs(names) do names[n] = '"' .. name .. '":' .. encode(map[name]) end
-  return table.concat(names, ",")
-end
+--- The inside of a JSON object.
+function M.fields(map) return (encode(map):sub(2, -2)) end
 
 --- A record of a kind.
 function M.record(kind, map) return ('"kind":"%s",%s'):format(kind, M.fields(map)) end
@@ -67,11 +64,10 @@ end
 
 -- ---- Reading ----
 
--- What is raised here is caught in story(): the check of a record tells of damage, not of its meaning.
+-- Raises what is caught in story(): the check of a record tells of damage, not of its meaning.
 local function read_json(text)
   local value, problem = core.decode(text)
-  if type(value) ~= "table" then error(("a record cannot be read: %s"):format(problem), 0) end
-  return value
+  return value or error(("a record cannot be read: %s"):format(problem), 0)
 end
 
 -- What many people have in common is one table, which knows nothing of them: the change of a plan,

@@ -94,18 +94,16 @@ function Report:rows()
   end, self.journal)
 end
 
--- What the columns of a CSV file hold, and their names: those of the input by their position, then
+-- The columns of a CSV file, and what they hold by name: those of the input, by their position, then
 -- ours. What stands under our names in the input is of an earlier report, and comes anew.
 local function columns_of(input)
-  local fields, names, ours = {}, {}, {}
-  for _, field in ipairs(RESULT) do ours["bulk_" .. field] = true end
+  local columns, fields = {}, {}
+  for _, field in ipairs(RESULT) do fields["bulk_" .. field] = field end
   for n, name in ipairs(input) do
-    if not ours[name] then fields[#fields + 1], names[#names + 1] = n, name end
+    if not fields[name] then columns[#columns + 1], fields[name] = name, n end
   end
-  for _, field in ipairs(RESULT) do
-    fields[#fields + 1], names[#names + 1] = field, "bulk_" .. field
-  end
-  return fields, names
+  for _, field in ipairs(RESULT) do columns[#columns + 1] = "bulk_" .. field end
+  return columns, fields
 end
 
 --- Writes every entry with its fate to a CSV file: first the columns of the input, then bulk_user,

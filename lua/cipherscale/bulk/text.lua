@@ -68,18 +68,18 @@ end
 
 --- Writes rows to a CSV file. Called as the last thing of a method, it raises at the method's
 --- caller what is wrong with the path.
---- @param fields table what a row has in each column; a list is one cell, nothing an empty one
---- @param names? table the names of the columns, where they are others
-function M.to_csv(path, journal, next_row, fields, names)
+--- @param columns table their names; a list is one cell, nothing an empty one
+--- @param fields? table what a row calls them, by these names
+function M.to_csv(path, journal, next_row, columns, fields)
   if type(path) ~= "string" then
     error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 2)
   elseif path == journal then
     error("bad argument #1 to 'to_csv' (that is the journal)", 2)
   end
-  return csv.write(path, names or fields, function()
+  return csv.write(path, columns, function()
     local row, cells = next_row(), {}
-    for n, field in ipairs(row and fields or {}) do
-      local value = row[field] or ""
+    for n, name in ipairs(row and columns or {}) do
+      local value = row[fields and fields[name] or name] or ""
       cells[n] = type(value) == "table" and table.concat(value, ", ") or value
     end
     return row and cells
