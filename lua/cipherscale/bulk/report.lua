@@ -76,31 +76,38 @@ function M.row(person, fate, delta, err, cause)
   return row
 end
 
---- Iterates over every entry of the input, in its order: { user =, email =, line =, add =,
---- remove =, before =, added =, removed =, fate =, error =, again = }. `fate` is "changed",
---- "verified" (found as planned after an unclear answer), "unchanged", "failed", "in_doubt",
---- "conflict", "withheld", "unknown" or "pending"; `error` says why.
-function Report:rows()
-  local book = self.book or assert(journal.read(self.journal))
-  local story, fates = assert(journal.story(book, self.journal)), {}
+-- Iterates over every entry, or those with one fate, as rows.
+local function rows(report, only)
+  local book = report.book or assert(journal.read(report.journal))
+  local story, fates = assert(journal.story(book, report.journal)), {}
   return journal.people(book, story.header, function(person)
     local n, outcome = person.n, story.outcomes[person.n]
     -- Entries that name somebody again share the fate of the first.
     local fate = outcome and outcome.fate or fates[n] or person.withheld and "withheld"
       or person.unknown and "unknown" or person.change.nothing and "unchanged" or "pending"
     if not outcome then fates[n] = fate end
+    if only and fate ~= only then return nil end
     local err = outcome and outcome.error or person.withheld or person.unknown
     return M.row(person, fate, outcome or state.NOTHING, err, outcome)
-  end, self.journal)
+  end, report.journal)
 end
 
--- The columns of a CSV file, and what they hold by name: those of the input, by their position, then
--- ours. What stands under our names in the input is of an earlier report, and comes anew.
+--- Iterates over every entry of the input, in its order: { user =, email =, line =, add =,
+--- remove =, before =, added =, removed =, fate =, error =, again = }. `fate` is "changed",
+--- "verified" (found as planned after an unclear answer), "unchanged", "failed", "in_doubt",
+--- "conflict", "withheld", "unknown" or "pending"; `error` says why.
+function Report:rows() return rows(self) end
+
+-- The columns of a CSV file, and what a row calls them: those of the input, whose cells it has by
+-- position, then ours. What stands under our names in the input is of an earlier report, and comes
+-- anew.
 local function columns_of(input)
   local columns, fields = {}, {}
   for _, field in ipairs(RESULT) do fields["bulk_" .. field] = field end
-  for n, name in ipairs(input) do
-    if not fields[name] then columns[#columns + 1], fields[name] = name, n end
+  for n, name in ipairs(input or { "line", "id", "email" }) do
+    if not fields[name] then
+      columns[#columns + 1], fields[name] = name, input and n or name == "id" and "user" or name
+    end
   end
   for _, field in ipairs(RESULT) do columns[#columns + 1] = "bulk_" .. field end
   return columns, fields
@@ -116,31 +123,20 @@ function Report:to_csv(path, only)
   if only ~= nil and not COUNTS[only] then
     error(("bad argument #2 to 'to_csv' (unknown fate '%s')"):format(tostring(only)), 2)
   end
-  local next_row = self:rows()
-  return text.to_csv(path, self.journal, function()
-    for row in next_row do
-      if not only or row.fate == only then
-        for n, cell in ipairs(row.cells or { row.line, row.user or "", row.email }) do
-          row[n] = cell
-        end
-        return row
-      end
-    end
-    return nil
-  end, columns_of(self.header.columns or { "line", "id", "email" }))
+  return text.to_csv(path, self.journal, rows(self, only), columns_of(self.header.columns))
 end
 
 -- The first of those who are not as asked.
 local function problems(report)
-  local rows = {}
-  if report.failed + report.skipped == 0 then return rows end
-  for row in report:rows() do
+  local first = {}
+  if report.failed + report.skipped == 0 then return first end
+  for row in rows(report) do
     local count = COUNTS[row.fate]
-    if (count == "failed" or count == "skipped") and not row.again and #rows < SHOWN_FAILURES then
-      rows[#rows + 1] = row
+    if (count == "failed" or count == "skipped") and not row.again and #first < SHOWN_FAILURES then
+      first[#first + 1] = row
     end
   end
-  return rows
+  return first
 end
 
 -- What to do next.

@@ -69,7 +69,7 @@ end
 --- Writes rows to a CSV file. Called as the last thing of a method, it raises at the method's
 --- caller what is wrong with the path.
 --- @param columns table their names; a list is one cell, nothing an empty one
---- @param fields? table what a row calls them, by these names
+--- @param fields? table what a row calls them, or the position among its `cells`, by these names
 function M.to_csv(path, journal, next_row, columns, fields)
   if type(path) ~= "string" then
     error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 2)
@@ -79,7 +79,8 @@ function M.to_csv(path, journal, next_row, columns, fields)
   return csv.write(path, columns, function()
     local row, cells = next_row(), {}
     for n, name in ipairs(row and columns or {}) do
-      local value = row[fields and fields[name] or name] or ""
+      local field = fields and fields[name] or name
+      local value = row[field] or row.cells and row.cells[field] or ""
       cells[n] = type(value) == "table" and table.concat(value, ", ") or value
     end
     return row and cells
