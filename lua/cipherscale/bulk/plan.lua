@@ -138,14 +138,12 @@ function Plan:__tostring()
       end
     end
   end
-  for _, line in ipairs(text.columns(changes)) do lines[#lines + 1] = line end
+  text.list(lines, nil, changes, #changes)
   left_out("Withheld (%s):", self.withheld)
   left_out("Unknown, skipped (%s):", self.unknown)
-  if #kinds > 1 then
-    text.list(lines, "Different changes:", kinds, SHOWN_KINDS, function(kind)
-      return { kind.words, text.people(kind.people) }
-    end)
-  end
+  text.list(lines, "Different changes:", #kinds > 1 and kinds or {}, SHOWN_KINDS, function(kind)
+    return { kind.words, text.people(kind.people) }
+  end)
   text.list(lines, self.to_change > #first and "First changes:" or "Changes:", first, SHOWN_CHANGES,
     function(person) return { place(person), person.change.words, text.who(person) } end,
     self.to_change)

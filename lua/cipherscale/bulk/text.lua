@@ -14,8 +14,7 @@ function M.clean(text) return (tostring(text):gsub("%c", "?"):gsub("\194[\128-\1
 --- The beginning of a long text.
 function M.short(text)
   text = M.clean(text)
-  if #text <= 160 then return text end
-  return (text:sub(1, 157):gsub("[\192-\255]?[\128-\191]*$", "")) .. "…"
+  return #text <= 160 and text or text:sub(1, 157):gsub("[\192-\255]?[\128-\191]*$", "") .. "…"
 end
 
 --- 1234567 → "1,234,567"
@@ -97,33 +96,28 @@ function M.row(person)
   }
 end
 
---- Rows of cells as lines, the columns aligned.
-function M.columns(rows)
-  local widths = {}
-  local function width(cell) return select(2, cell:gsub("[^\128-\191]", "")) end
-  for _, row in ipairs(rows) do
-    for n, cell in ipairs(row) do widths[n] = math.max(widths[n] or 0, width(cell)) end
-  end
-  local lines = {}
-  for r, row in ipairs(rows) do
-    local cells = {}
-    for n, cell in ipairs(row) do
-      cells[n] = n == #row and cell or cell .. (" "):rep(widths[n] - width(cell))
-    end
-    lines[r] = "  " .. table.concat(cells, "  ")
-  end
-  return lines
-end
+-- In letters, not bytes.
+local function width(cell) return select(2, cell:gsub("[^\128-\191]", "")) end
 
---- Adds to `lines` a heading and the first of a list, `most` of them, each as a row of cells, and
---- how many there are beside them; nothing where there are none.
+--- Adds to `lines` a heading, if given, and the first of a list, `most` of them, each as a row
+--- of cells, the columns aligned, and how many there are beside them; nothing where there are none.
+--- @param row_of? function gives the cells; else they are what the list holds
 --- @param total? number how many there are in all, where that is not the whole list
 function M.list(lines, heading, list, most, row_of, total)
   if #list == 0 then return end
-  local rows, left = {}, (total or #list) - most
-  for n = 1, math.min(#list, most) do rows[n] = row_of(list[n]) end
+  local rows, widths, left = {}, {}, (total or #list) - most
+  for n = 1, math.min(#list, most) do
+    rows[n] = row_of and row_of(list[n]) or list[n]
+    for c, cell in ipairs(rows[n]) do widths[c] = math.max(widths[c] or 0, width(cell)) end
+  end
   lines[#lines + 1] = heading
-  for _, line in ipairs(M.columns(rows)) do lines[#lines + 1] = line end
+  for _, row in ipairs(rows) do
+    local line = ""
+    for c, cell in ipairs(row) do
+      line = line .. "  " .. cell .. (" "):rep(c < #row and widths[c] - width(cell) or 0)
+    end
+    lines[#lines + 1] = line
+  end
   if left > 0 then lines[#lines + 1] = ("  and %s more"):format(M.number(left)) end
 end
 
