@@ -183,7 +183,7 @@ describe("the input of a bulk job", function()
     it("from a report of a report with its results anew, each once", function()
       start { users = users(2) }
       local first, second = file_for(), file_for()
-      assert(assert(plan { users = csv "id,team\nu1,Red\n", add = { "AUDITOR" } }:apply())
+      assert(assert(plan { users = csv "id,status\nu1,Red\n", add = { "AUDITOR" } }:apply())
         :to_csv(first))
       assert(assert(plan { users = assert(cipherscale.csv(first)), add = { "AUDITOR" } }:apply())
         :to_csv(second))

@@ -56,7 +56,8 @@ describe("a bulk job", function()
       { max_retries = 0 })
     local plan = assert(tenant.client.bulk:invite { users = emails(2) })
     tenant.server:misbehave { match = { path = "/invite$" }, lose = {} }
-    contains("NOT complete: ask those in doubt: nothing is sent to them again.", tostring(assert(plan:apply())))
+    contains("NOT complete: ask those in doubt: nothing is sent to them again.",
+      tostring(assert(plan:apply())))
   end)
 
   it("leaves people of groups pending, too, where the service asks for too long a wait", function()
