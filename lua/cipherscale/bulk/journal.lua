@@ -17,8 +17,6 @@
 local core = require "cipherscale.core"
 local state = require "cipherscale.bulk.state"
 
-local match = string.match
-
 local M = {}
 
 M.FORMAT = 1
@@ -123,29 +121,30 @@ local function read_header(line)
   return header
 end
 
--- What a record tells that is no person's; `runs` are the records that opened them.
-local function take(story, runs, record)
-  local kind, run = record.kind, runs[#runs]
+-- What a record tells that is no person's. A run is the record that opened it, and knows the run
+-- before it.
+local function take(story, record)
+  local kind, run = record.kind, story.opened
   if kind == "planned" then
     story.planned = record
   elseif kind == "sending" or kind == "unsent" then
     story.sending[record.person] = kind == "sending" or nil
   elseif kind == "open" then
     story.begun = story.begun or record.at
-    runs[#runs + 1] = record
+    record.before, story.opened = run, record
   elseif kind == "end" then
     story.elapsed = story.elapsed + (record.elapsed or 0)
     run.ended = record
-    if record.nothing_sent then runs[#runs] = nil end -- as if that run had not been
+    if record.nothing_sent then story.opened = run.before end -- as if that run had not been
   end
 end
 
 local function read_story(book)
-  local next_line, runs = book:records(1, "plan"), {}
+  local next_line = book:records(1, "plan")
   local header = read_header(next_line())
-  local story = { header = header, outcomes = {}, sending = {}, elapsed = 0, killed = 0 }
+  local story = { header = header, outcomes = {}, sending = {}, elapsed = 0 }
   for line, number in next_line do
-    local person, text = match(line,
+    local person, text = line:match(
       '^{"record":%d+,"kind":"outcome","person":(%d+),(.*),"check":"%x+"}$')
     if person then
       person = tonumber(person)
@@ -153,13 +152,13 @@ local function read_story(book)
       story.outcomes[person], story.sending[person] = outcome, nil
       if outcome.error then outcome.record = number end
     else
-      take(story, runs, read_json(line))
+      take(story, read_json(line))
     end
   end
-  for _, run in ipairs(runs) do
-    story.opened, story.ended = run, run.ended
-    if not (run.ended and run.ended.clean) then story.killed = run.record end
-  end
+  local run = story.opened
+  story.ended = run and run.ended
+  while run and run.ended and run.ended.clean do run = run.before end
+  story.killed = run and run.record or 0
   return story
 end
 
