@@ -249,7 +249,7 @@ end
 --- @param case table of a journal that is open for writing
 function M.resume(case, given)
   local outcome = report.new(case)
-  if case.story.opened and outcome.pending == 0 and outcome.to_retry == 0 then
+  if case.story.opened and outcome:left() == 0 then
     case.book:close()
     return outcome
   end

@@ -37,12 +37,9 @@ local function unresolved(problems)
     if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
     return a.message < b.message
   end)
-  local rows, lines = {}, {}
-  for n = 1, math.min(#problems, SHOWN_PROBLEMS) do
-    rows[n] = { text.clean(problems[n].message) }
-  end
-  text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", rows,
-    #problems)
+  local lines = {}
+  text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", problems,
+    SHOWN_PROBLEMS, function(problem) return { text.clean(problem.message) } end)
   return core.error {
     kind = "unresolved", message = table.concat(lines, "\n"), unresolved = problems,
   }
@@ -373,9 +370,8 @@ end
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
-  local path = job.journal and journal.path(job.journal)
-  local book, err = (job.compares and core.journal.temporary or journal.create)(path)
-  if not book then return nil, err end
+  local book, path = (job.compares and core.journal.temporary or journal.create)(job.journal)
+  if not book then return nil, path end
   local next_entry, word, columns = people.each(job.users, verb.sides)
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, path = path, at = os.time(),

@@ -25,12 +25,6 @@ local function held_among(things, concerned)
   return held
 end
 
-local function ids_of(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.id end
-  return list
-end
-
 local function listed(value) return type(value) == "table" and value or nil end
 
 -- Does a change take administration away?
@@ -124,7 +118,9 @@ return {
     send = function(client, id, change)
       local body = change.body
       if not body then
-        body = { addedRoles = ids_of(change.add), removedRoles = ids_of(change.remove) }
+        body = {
+          addedRoles = state.each(change.add, "id"), removedRoles = state.each(change.remove, "id"),
+        }
         change.body = body -- many people share a change
       end
       return client.users:update_roles(id, body, PATIENT)
