@@ -40,17 +40,11 @@ end
 
 -- Everybody who is still to be changed.
 local function open_people(case)
-  local next_person = journal.people(case.book, case.story.header)
   local outcomes = case.story.outcomes
-  return function()
-    for person in next_person do
-      local outcome = outcomes[person.n]
-      local settled = person.change.nothing or person.withheld
-        or outcome and outcome.fate ~= "failed"
-      if not settled then return person end
-    end
-    return nil
-  end
+  return journal.people(case.book, case.story.header, function(person)
+    local outcome = outcomes[person.n]
+    return (not outcome or outcome.fate == "failed") and journal.to_change(person)
+  end)
 end
 
 -- Where the service allows only so much, what is begun waits its turn inside the client, and would
