@@ -28,7 +28,11 @@ static void push_message(lua_State *L, const struct cs_journal_failure *failure,
     lua_pushfstring(L, "the journal %s is closed", path);
     break;
   case CS_JOURNAL_LOCKED:
-    lua_pushfstring(L, "%s is in use: another run has locked it", path);
+    lua_pushfstring(L, "%s is in use by another run", path);
+    if (failure->holder > 0) {
+      lua_pushfstring(L, " (process %I)", (lua_Integer)failure->holder);
+      lua_concat(L, 2);
+    }
     break;
   case CS_JOURNAL_NO_FILE:
     lua_pushfstring(L, "%s is not a file", path);

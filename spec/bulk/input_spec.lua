@@ -187,12 +187,13 @@ describe("the input of a bulk job", function()
 
     it("from a report with the input's own columns, whatever they are called", function()
       start { users = users(2) }
-      local made = plan { users = csv "id,status,error,user\nu1,Active,none,Ann\n",
+      local made = plan { users = csv "id,status,fate,user\nu1,Active,none,Ann\n",
         add = { "AUDITOR" } }
       local report, name = assert(made:apply()), file_for()
       assert(report:to_csv(name))
       assert.same({
-        "id,status,error,user,job_user,fate,added,removed,job_error,job_status,attempts,request_id",
+        "id,status,fate,user,bulk_user,bulk_fate,bulk_added,bulk_removed,bulk_error,bulk_status,"
+          .. "bulk_attempts,bulk_request_id",
         "u1,Active,none,Ann,u1,changed,AUDITOR,,,,,",
       }, lines_of(name))
     end)
@@ -200,7 +201,7 @@ describe("the input of a bulk job", function()
     it("from a report of a report with its results anew, each once", function()
       start { users = users(2) }
       local first, second = file_for(), file_for()
-      assert(assert(plan { users = csv "id,team\nu1,Red\n", add = { "AUDITOR" } }:apply())
+      assert(assert(plan { users = csv "id,status\nu1,Red\n", add = { "AUDITOR" } }:apply())
         :to_csv(first))
       assert(assert(plan { users = assert(cipherscale.csv(first)), add = { "AUDITOR" } }:apply())
         :to_csv(second))

@@ -183,7 +183,7 @@ describe("the journal of a bulk job", function()
     it("is resumed where it stopped, and those who are done get nothing more", function()
       local report = assert(planned():apply { should_stop = stopped_after(2) })
       assert.same({ 2, 3, false }, { report.changed, report.pending, report.complete })
-      assert.truthy(tostring(report):find(("Go on with client.bulk:resume %q."):format(path), 1,
+      assert.truthy(tostring(report):find(("go on with client.bulk:resume %q."):format(path), 1,
         true))
       local resumed = assert(tenant.client.bulk:resume(path))
       assert.same({ 6, 5, 1, 0, true },
@@ -261,7 +261,8 @@ describe("the journal of a bulk job", function()
       local text = tostring(report)
       assert.truthy(text:find("note: ticket 4711", 1, true))
       assert.truthy(text:find("stopped: should_stop said so", 1, true))
-      assert.truthy(text:find("NOT complete: 3 not tried.", 1, true))
+      assert.truthy(text:find("2 changed, 1 unchanged, 0 failed, 0 skipped, 3 pending\n", 1, true))
+      assert.truthy(text:find("NOT complete: go on", 1, true))
     end)
   end)
 
@@ -395,13 +396,13 @@ describe("the journal of a bulk job", function()
       local rows = csv_rows(output)
       assert.equal(4, #rows)
       assert.same({ "u1@example.com", "Ann", "unchanged", "" },
-        { rows[1].email, rows[1].name, rows[1].fate, rows[1].added })
+        { rows[1].email, rows[1].name, rows[1].bulk_fate, rows[1].bulk_added })
       assert.same({ "u2@example.com", "'=1+1", "changed", "AUDITOR" },
-        { rows[2].email, rows[2].name, rows[2].fate, rows[2].added })
+        { rows[2].email, rows[2].name, rows[2].bulk_fate, rows[2].bulk_added })
       assert.same({ "u2@example.com", "Twice", "changed" }, { rows[3].email, rows[3].name,
-        rows[3].fate })
+        rows[3].bulk_fate })
       assert.same({ "u3@example.com", "Cy; Di", "failed", "422" },
-        { rows[4].email, rows[4].name, rows[4].fate, rows[4].status })
+        { rows[4].email, rows[4].name, rows[4].bulk_fate, rows[4].bulk_status })
       assert(report:to_csv(output, "failed"))
       assert.equal(1, #csv_rows(output))
       tenant.server:misbehave {}

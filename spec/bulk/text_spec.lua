@@ -24,8 +24,18 @@ describe("bulk text", function()
   end)
 
   it("aligns columns by letters, not by bytes", function()
-    assert.same({ "  Łódź  a", "  Bonn  b" }, text.columns { { "Łódź", "a" }, { "Bonn",
-      "b" } })
+    local lines = { "Towns:" }
+    text.list(lines, nil, { { "Łódź", "a" }, { "Bonn", "b" } }, 2)
+    assert.same({ "Towns:", "  Łódź  a", "  Bonn  b" }, lines)
+  end)
+
+  it("lists the first, and says how many there are beside them", function()
+    local lines = {}
+    text.list(lines, "Towns:", { "Bonn", "Rome", "Oslo" }, 2, function(town) return { town } end)
+    text.list(lines, "Rivers:", {}, 2)
+    text.list(lines, "Lakes:", { { "Como" } }, 1, nil, 1001)
+    assert.same({ "Towns:", "  Bonn", "  Rome", "  and 1 more", "Lakes:", "  Como",
+      "  and 1,000 more" }, lines)
   end)
 end)
 

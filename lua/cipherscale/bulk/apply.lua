@@ -40,17 +40,11 @@ end
 
 -- Everybody who is still to be changed.
 local function open_people(case)
-  local next_person = journal.people(case.book, case.story.header)
   local outcomes = case.story.outcomes
-  return function()
-    for person in next_person do
-      local outcome = outcomes[person.n]
-      local settled = person.change.nothing or person.withheld
-        or outcome and outcome.fate ~= "failed"
-      if not settled then return person end
-    end
-    return nil
-  end
+  return journal.people(case.book, case.story.header, function(person)
+    local outcome = outcomes[person.n]
+    return (not outcome or outcome.fate == "failed") and journal.to_change(person)
+  end)
 end
 
 -- Where the service allows only so much, what is begun waits its turn inside the client, and would
@@ -247,7 +241,7 @@ end
 --- @param case table of a journal that is open for writing
 function M.resume(case, given)
   local outcome = report.new(case)
-  if case.story.opened and outcome.pending == 0 and outcome.to_retry == 0 then
+  if case.story.opened and outcome:left() == 0 then
     case.book:close()
     return outcome
   end

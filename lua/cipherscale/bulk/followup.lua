@@ -75,7 +75,8 @@ function M.undo(case, given)
       return done_to(client, verb, story, person)
     end)
     return entries_of(verb, next_done, function(_, done)
-      local add, remove = state.ids(done.remove, story.here), state.ids(done.add, story.here)
+      local add, remove = state.each(done.remove, "id", story.here),
+        state.each(done.add, "id", story.here)
       return #add + #remove > 0 and { add = add, remove = remove }
     end)
   end
@@ -98,7 +99,7 @@ function M.verify(case)
     entries = function()
       return entries_of(verb, journal.people(case.book, header), function(person)
         return not (person.again or person.withheld or person.unknown)
-          and { set = state.ids(header.things, state.target(person.change)) }
+          and { set = state.each(header.things, "id", state.target(person.change)) }
       end)
     end,
   }

@@ -124,7 +124,7 @@ function Job:send(person, change, done)
   local ok, err, part = send(self.client, person.user, change)
   if ok then return "changed", person.change end
   for round = 1, UNCLEAR_ROUNDS do
-    if part and #part.add + #part.remove > 0 then done = state.both(done, part) end
+    if part and #part.add + #part.remove > 0 then done = state.both(person.change, done, part) end
     if not err.ambiguous then return "failed", done, err end
     if self.verb.once then return "in_doubt", state.NOTHING, err end
     local held, problem = self:read(person)

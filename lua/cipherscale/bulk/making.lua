@@ -38,12 +38,9 @@ local function unresolved(problems)
     if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
     return a.message < b.message
   end)
-  local rows, lines = {}, {}
-  for n = 1, math.min(#problems, SHOWN_PROBLEMS) do
-    rows[n] = { text.clean(problems[n].message) }
-  end
-  text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", rows,
-    #problems)
+  local lines = {}
+  text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", problems,
+    SHOWN_PROBLEMS, function(problem) return { text.clean(problem.message) } end)
   return core.error {
     kind = "unresolved", message = table.concat(lines, "\n"), unresolved = problems,
   }
@@ -260,7 +257,7 @@ function Making:record(person)
   elseif person.holding then
     planned.unchanged = planned.unchanged + 1
   end
-  assert(self.book:append(journal.person(person, change.text)))
+  assert(self.book:append(journal.person(person, change.text or NO_CHANGE)))
 end
 
 -- `seconds_each` is what a request takes, the others that are under way with it counted in.
@@ -298,7 +295,7 @@ function Making:run(tasks)
   assert(self.search:run())
   planned.reads = 1 + self.search.reads
   self:record_header()
-  local entries = journal.people(self.entries, { by_id = {}, changes = {} })
+  local entries = journal.people(self.entries, { by_id = {}, read = {} })
   for person in tasks:map(entries, function(person) self:look(person) end) do
     self:record(person)
   end
@@ -317,9 +314,8 @@ end
 --- @return table|nil book the journal, still open
 --- @return table|nil err kind `unresolved` lists everything that is not known in `err.unresolved`
 function M.make(client, verb, job)
-  local path = job.journal and journal.path(job.journal)
-  local book, err = (job.compares and core.journal.temporary or journal.create)(path)
-  if not book then return nil, err end
+  local book, path = (job.compares and core.journal.temporary or journal.create)(job.journal)
+  if not book then return nil, path end
   local making = setmetatable({
     client = client, verb = verb, job = job, book = book, path = path,
     holdings = {}, problems = {}, compared = 0, lost = {},

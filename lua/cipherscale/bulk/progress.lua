@@ -14,21 +14,14 @@ local EVERY, RATE_OVER = 0.1, 5
 --- @param report table counts as the job goes
 --- @return function tell
 function M.new(callback, client, report)
-  local last
   local total = report.to_change
-  local samples, oldest, newest = { { at = core.now(), done = total - report.pending } }, 1, 1
+  local samples = { { at = core.now(), done = total - report.pending } }
   return function(final)
-    local now = core.now()
-    if last and now - last < EVERY and not final then return end
-    last = now
-    local done = total - report.pending
-    newest = newest + 1
-    samples[newest] = { at = now, done = done }
-    while now - samples[oldest].at > RATE_OVER and oldest < newest - 1 do
-      samples[oldest] = nil
-      oldest = oldest + 1
-    end
-    local since = samples[oldest]
+    local now, done = core.now(), total - report.pending
+    if not final and #samples > 1 and now - samples[#samples].at < EVERY then return end
+    samples[#samples + 1] = { at = now, done = done }
+    while #samples > 2 and now - samples[1].at > RATE_OVER do table.remove(samples, 1) end
+    local since = samples[1]
     local rate = now > since.at and (done - since.done) / (now - since.at) or 0
     local _, wait = core.pace(client)
     callback {

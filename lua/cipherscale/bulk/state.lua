@@ -7,6 +7,15 @@ local M = {}
 --- A change that changes nothing.
 M.NOTHING = { add = {}, remove = {} }
 
+--- The ids or labels of a list of things; where a set is given, of those alone that are in it.
+function M.each(things, name, set)
+  local list = {}
+  for _, thing in ipairs(things) do
+    if not set or set[thing.id] then list[#list + 1] = thing[name] end
+  end
+  return list
+end
+
 --- A list of things as a set of ids; the values say what to call them.
 function M.of(things)
   local set = {}
@@ -14,15 +23,6 @@ function M.of(things)
     set[thing.id] = thing.label or thing.type or thing.name or thing.id
   end
   return set
-end
-
---- The ids of things, as a list; where a set is given, of those alone that are in it.
-function M.ids(things, set)
-  local list = {}
-  for _, thing in ipairs(things) do
-    if not set or set[thing.id] then list[#list + 1] = thing.id end
-  end
-  return list
 end
 
 --- The set after a change.
@@ -35,16 +35,17 @@ end
 --- What a planned change shall lead to.
 function M.target(change) return M.apply(M.of(change.before), change) end
 
---- Are two sets the same?
-function M.equal(a, b)
-  for id in pairs(a) do
-    if not b[id] then return false end
+-- What is in a set and not in another.
+local function minus(set, other)
+  local rest = {}
+  for id, label in pairs(set) do
+    if not other[id] then rest[id] = label end
   end
-  for id in pairs(b) do
-    if not a[id] then return false end
-  end
-  return true
+  return rest
 end
+
+--- Are two sets the same?
+function M.equal(a, b) return next(minus(a, b)) == nil and next(minus(b, a)) == nil end
 
 --- The part of a change that has been made, as somebody who holds `held` shows, and the rest.
 function M.split(held, change)
@@ -61,35 +62,23 @@ end
 --- Is `held` what the first requests of a change lead to, where each thing takes one?
 function M.on_the_way(held, change)
   local set = M.of(change.before)
-  if M.equal(held, set) then return true end
   for _, side in ipairs { "add", "remove" } do
     for _, thing in ipairs(change[side]) do
-      set[thing.id] = side == "add" or nil
       if M.equal(held, set) then return true end
+      set[thing.id] = side == "add" or nil
     end
   end
-  return false
+  return M.equal(held, set)
 end
 
---- Two deltas of one change together.
-function M.both(a, b)
-  local all = {}
-  for _, side in ipairs { "add", "remove" } do
-    all[side] = { table.unpack(a[side]) }
-    local seen = M.of(a[side])
-    for _, thing in ipairs(b[side]) do
-      if not seen[thing.id] then table.insert(all[side], thing) end
-    end
-  end
-  return all
+--- What two deltas of one change have made of it together.
+function M.both(change, a, b)
+  return (M.split(M.apply(M.apply(M.of(change.before), a), b), change))
 end
 
 --- What was held before and is not any more, although the change does not remove it; or nil.
 function M.lost(before, after, change)
-  local removed, lost = M.of(change.remove), {}
-  for id, label in pairs(before) do
-    if not after[id] and not removed[id] then lost[id] = label end
-  end
+  local lost = minus(minus(before, after), M.of(change.remove))
   return next(lost) and lost or nil
 end
 

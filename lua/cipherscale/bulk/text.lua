@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
--- How plans and reports put things for people to read. Pure. Everything that came from outside
+-- How plans and reports put things for people to read. Everything that came from outside
 -- passes through clean(): a name must not be able to move the cursor of a terminal.
+
+local csv = require "cipherscale.csv"
+local state = require "cipherscale.bulk.state"
 
 local M = {}
 
@@ -11,17 +14,14 @@ function M.clean(text) return (tostring(text):gsub("%c", "?"):gsub("\194[\128-\1
 --- The beginning of a long text.
 function M.short(text)
   text = M.clean(text)
-  if #text <= 160 then return text end
-  return (text:sub(1, 157):gsub("[\192-\255]?[\128-\191]*$", "")) .. "…"
+  return #text <= 160 and text or text:sub(1, 157):gsub("[\192-\255]?[\128-\191]*$", "") .. "…"
 end
 
 --- 1234567 → "1,234,567"
 function M.number(n)
-  local digits, count = ("%d"):format(n), 1
-  while count > 0 do
-    digits, count = digits:gsub("^(%d+)(%d%d%d)", "%1,%2")
-  end
-  return digits
+  local digits = ("%d"):format(n)
+  local first = (#digits - 1) % 3 + 1
+  return digits:sub(1, first) .. digits:sub(first + 1):gsub("%d%d%d", ",%0")
 end
 
 --- "1 entry", "1,002 entries"
@@ -45,32 +45,39 @@ end
 --- The shortest name that says who a person is.
 function M.who(person) return M.clean(person.email or person.user) end
 
---- The labels of things, as they are.
-function M.label_list(things)
-  local list = {}
-  for n, thing in ipairs(things) do list[n] = thing.label end
-  return list
-end
-
 --- "2026-11-24 18:20:12 UTC"
 function M.time(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
 
 --- What changes: "+ AUDITOR - SUPPORT"
 function M.change(change)
   local words = {}
-  local function say(sign, thing) words[#words + 1] = sign .. M.clean(thing.label) end
-  for _, thing in ipairs(change.add) do say("+ ", thing) end
-  for _, thing in ipairs(change.remove) do say("- ", thing) end
+  local function say(sign, things)
+    for _, thing in ipairs(things) do words[#words + 1] = sign .. M.clean(thing.label) end
+  end
+  say("+ ", change.add)
+  say("- ", change.remove)
   return table.concat(words, " ")
 end
 
---- Raises, at the caller's caller, what is wrong with the path of a CSV file.
-function M.check_csv_path(path, journal)
+--- Writes rows to a CSV file. Called as the last thing of a method, it raises at the method's
+--- caller what is wrong with the path.
+--- @param columns table their names; a list is one cell, nothing an empty one
+--- @param fields? table what a row calls them, or the position among its `cells`, by these names
+function M.to_csv(path, journal, next_row, columns, fields)
   if type(path) ~= "string" then
-    error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 3)
+    error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 2)
   elseif path == journal then
-    error("bad argument #1 to 'to_csv' (that is the journal)", 3)
+    error("bad argument #1 to 'to_csv' (that is the journal)", 2)
   end
+  return csv.write(path, columns, function()
+    local row, cells = next_row(), {}
+    for n, name in ipairs(row and columns or {}) do
+      local field = fields and fields[name] or name
+      local value = row[field] or row.cells and row.cells[field] or ""
+      cells[n] = type(value) == "table" and table.concat(value, ", ") or value
+    end
+    return row and cells
+  end)
 end
 
 --- A person as plans and reports give them to their users.
@@ -78,36 +85,34 @@ function M.row(person)
   local change = person.change
   return {
     user = person.user, email = person.email, line = person.line,
-    add = M.label_list(change.add), remove = M.label_list(change.remove),
-    before = M.label_list(change.before),
+    add = state.each(change.add, "label"), remove = state.each(change.remove, "label"),
+    before = state.each(change.before, "label"),
   }
 end
 
---- Rows of cells as lines, the columns aligned.
-function M.columns(rows)
-  local widths = {}
-  local function width(cell) return select(2, cell:gsub("[^\128-\191]", "")) end
-  for _, row in ipairs(rows) do
-    for n, cell in ipairs(row) do widths[n] = math.max(widths[n] or 0, width(cell)) end
-  end
-  local lines = {}
-  for r, row in ipairs(rows) do
-    local cells = {}
-    for n, cell in ipairs(row) do
-      cells[n] = n == #row and cell or cell .. (" "):rep(widths[n] - width(cell))
-    end
-    lines[r] = "  " .. table.concat(cells, "  ")
-  end
-  return lines
-end
+-- In letters, not bytes.
+local function width(cell) return select(2, cell:gsub("[^\128-\191]", "")) end
 
---- Adds to `lines` a heading, the rows under it, and how many of `total` they are not; nothing
---- where there are no rows.
-function M.list(lines, heading, rows, total)
-  if #rows == 0 then return end
+--- Adds to `lines` a heading, if given, and the first of a list, `most` of them, each as a row
+--- of cells, the columns aligned, and how many there are beside them; nothing where there are none.
+--- @param row_of? function gives the cells; else they are what the list holds
+--- @param total? number how many there are in all, where that is not the whole list
+function M.list(lines, heading, list, most, row_of, total)
+  if #list == 0 then return end
+  local rows, widths, left = {}, {}, (total or #list) - most
+  for n = 1, math.min(#list, most) do
+    rows[n] = row_of and row_of(list[n]) or list[n]
+    for c, cell in ipairs(rows[n]) do widths[c] = math.max(widths[c] or 0, width(cell)) end
+  end
   lines[#lines + 1] = heading
-  for _, line in ipairs(M.columns(rows)) do lines[#lines + 1] = line end
-  if total > #rows then lines[#lines + 1] = ("  and %s more"):format(M.number(total - #rows)) end
+  for _, row in ipairs(rows) do
+    local line = ""
+    for c, cell in ipairs(row) do
+      line = line .. "  " .. cell .. (" "):rep(c < #row and widths[c] - width(cell) or 0)
+    end
+    lines[#lines + 1] = line
+  end
+  if left > 0 then lines[#lines + 1] = ("  and %s more"):format(M.number(left)) end
 end
 
 return M

@@ -102,7 +102,9 @@ local M = {
     send = function(client, id, change)
       local body = change.body
       if not body then
-        body = { addedRoles = state.ids(change.add), removedRoles = state.ids(change.remove) }
+        body = {
+          addedRoles = state.each(change.add, "id"), removedRoles = state.each(change.remove, "id"),
+        }
         change.body = body -- many people share a change
       end
       return client.users:update_roles(id, body, PATIENT)
