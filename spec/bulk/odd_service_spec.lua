@@ -66,6 +66,12 @@ describe("making a bulk plan", function()
     assert.equal("unresolved", err.kind)
   end)
 
+  it("passes over what is no user on a page", function()
+    local made = assert(plan({ "c@x.org" }, page("", user "a", "null"), page("", "7", user "b"),
+      page("", "null", user "c")))
+    assert.equal(1, made.to_change)
+  end)
+
   it("asks for pages of the size that came, whatever the service says of it", function()
     assert(plan({ "c@x.org" },
       page(',"total":5,"limit":100', user "a", user "b"),

@@ -14,6 +14,11 @@ local PAGE_SIZE = 100
 -- So few ids are read one by one without looking at a page first.
 local FEW = 4
 
+-- The id of what stands on a page, which may be anything.
+local function id_of(user)
+  return type(user) == "table" and type(user.id) == "string" and user.id or nil
+end
+
 local Search = {}
 Search.__index = Search
 
@@ -79,7 +84,6 @@ end
 
 -- A user on a page.
 function Search:found(user)
-  if type(user) ~= "table" or type(user.id) ~= "string" then return end
   user.email = type(user.email) == "string" and user.email or nil
   local email = user.email and user.email:lower()
   if email and self.missing_by.email > 0 then table.insert(self.known_emails, user.email) end
@@ -122,7 +126,9 @@ function Search:page(limit, offset)
   local users = page.data or {}
   self.rows = self.rows + #users
   if self.total and page.total ~= self.total then self.shifted = true end
-  for _, user in ipairs(users) do self:found(user) end
+  for _, user in ipairs(users) do
+    if id_of(user) then self:found(user) end
+  end
   return users, page
 end
 
@@ -133,7 +139,7 @@ function Search:needs_pages() return self.missing > self.missing_by.id end
 function Search:read_pages()
   local users, page = self:page(PAGE_SIZE, 0)
   if #users == 0 then return end
-  local step, offset, total, first = #users, #users, page.total, users[1]
+  local step, offset, total, first = #users, #users, page.total, id_of(users[1])
   self.total = total
   -- The users who are left may be fewer than the pages that are left.
   local few = total and self.missing <= math.ceil((total - step) / step)
@@ -146,7 +152,7 @@ function Search:read_pages()
     else
       users, page = self:page(step, offset)
       -- A service that knows no offset would give its first page for ever.
-      if #users == 0 or users[1].id == first.id then break end
+      if #users == 0 or id_of(users[1]) == first then break end
     end
     offset = offset + #users
   end
