@@ -1,42 +1,59 @@
 -- SPDX-License-Identifier: MIT
 --
 -- A job that is killed at any moment can be resumed to exactly the planned end, and undone to
--- exactly the first state. The child kills itself (SIGKILL) at a random instruction of Lua code.
+-- exactly the first state. The child kills itself (SIGKILL) at a random instruction of Lua code:
+-- now and then while it plans, mostly while it changes people, which happens in tasks.
 -- SEED repeats a run; DIVISOR (10 under sanitizers) divides the number of rounds.
 
 local core = require "cipherscale.core"
 local helper = require "spec.support.helper"
 local journal = require "cipherscale.bulk.journal"
 local sandbox = require "cipherscale.sandbox"
+local scratch = require "spec.support.scratch"
 local tenant = require "spec.bulk.tenant"
 
 local SEED = tonumber(os.getenv "SEED" or os.time())
-local ROUNDS = math.max(1, math.floor(50 / tonumber(os.getenv "DIVISOR" or 1)))
+local ROUNDS = math.max(2, math.floor(50 / tonumber(os.getenv "DIVISOR" or 1)))
+local PLANNING = ROUNDS // 5 -- rounds in which the plan is killed; in all others, what applies it
 local PEOPLE, MEMBERS, INVITED = 2000, 200, 200
 local KILLED = 128 + 9
 
--- A job that ends by the child's own hand after STEPS steps, or tells how many there are.
+-- Plans a job, or goes on with one, and ends by its own hand after STEPS steps, or tells how many
+-- there are. A hook is one coroutine's: each task has it, too.
 local CHILD = [[
 local process = require "spec.support.process"
-local cipherscale = require "cipherscale"
-local last, steps = tonumber(os.getenv "STEPS"), 0
-local client = cipherscale.new { api_key = os.getenv "KEY", base_url = os.getenv "URL" }
-debug.sethook(function()
+local core = require "cipherscale.core"
+local last, steps, create = tonumber(os.getenv "STEPS"), 0, core.create
+local function step()
   steps = steps + 1
-  if steps == last then process.kill(process.pid()) end
-end, "", 499)
-local people = {}
-for line in io.lines(os.getenv "PEOPLE") do people[#people + 1] = line end
-local job = assert(load("return " .. os.getenv "JOB"))()
-job.users, job.journal = people, os.getenv "JOURNAL"
-local plan = assert(client.bulk[os.getenv "VERB"](client.bulk, job))
-assert(plan:apply())
+  if steps ~= last then return end
+  local _, main = coroutine.running()
+  io.stderr:write(main and "outside" or "in a task", "\n")
+  process.kill(process.pid())
+end
+function core.create(...)
+  local task = create(...)
+  debug.sethook(task, step, "", 97)
+  return task
+end
+debug.sethook(step, "", 97)
+local cipherscale = require "cipherscale"
+local client = cipherscale.new { api_key = os.getenv "KEY", base_url = os.getenv "URL" }
+local people, path = {}, os.getenv "JOURNAL"
+if os.getenv "VERB" == "resume" then
+  assert(client.bulk:resume(path))
+else
+  for line in io.lines(os.getenv "PEOPLE") do people[#people + 1] = line end
+  local job = assert(load("return " .. os.getenv "JOB"))()
+  job.users, job.journal = people, path
+  assert(client.bulk[os.getenv "VERB"](client.bulk, job))
+end
 print(steps)
 ]]
 
 describe("a job that is killed", function()
   local server, client, path, people
-  local random = {}
+  local random, struck = {}, {}
 
   -- Seeded apart from whatever else uses math.random.
   local function next_random(n)
@@ -53,6 +70,7 @@ describe("a job that is killed", function()
     server = sandbox.start { users = list, groups = groups, log = 100000 }
     client = server:client()
     path, people = tenant.unused_path(".jsonl"), os.tmpname()
+    struck = { ["in a task"] = 0, outside = 0 }
     local file = assert(io.open(people, "w"))
     for _, user in ipairs(list) do file:write(user.email, "\n") end
     file:close()
@@ -68,7 +86,7 @@ describe("a job that is killed", function()
   local function run_child(verb, job, steps)
     return helper.run_lua(CHILD, {
       URL = server.url, KEY = server.api_key, PEOPLE = people, JOURNAL = path, VERB = verb,
-      JOB = job, STEPS = tostring(steps),
+      JOB = job or "", STEPS = tostring(steps),
     })
   end
 
@@ -77,6 +95,24 @@ describe("a job that is killed", function()
     local output, code = run_child(verb, job, -1)
     assert.equal(0, code, output)
     return tonumber(output:match("%d+"))
+  end
+
+  -- A run that is killed at a random step of so many, or has ended before; tells where that was.
+  local function strike(round, verb, job, steps)
+    local at = next_random(steps)
+    local output, code = run_child(verb, job, at)
+    local where = ("round %d, step %d of %s"):format(round, at, verb)
+    assert.is_true(code == KILLED or code == 0, where .. ": " .. output)
+    if code == KILLED then
+      local place = output:match "in a task" or "outside"
+      struck[place] = struck[place] + 1
+    end
+    return where
+  end
+
+  local function print_struck(what)
+    print(("killed while %s: %d in tasks, %d outside"):format(what, struck["in a task"],
+      struck.outside))
   end
 
   -- What a journal says was settled, by user; nil when planning was not finished.
@@ -96,13 +132,34 @@ describe("a job that is killed", function()
     return done
   end
 
-  local function requests_of(method)
+  -- How many changes the service was sent, by user.
+  local function changes_sent()
     local count = {}
     for _, request in ipairs(server:requests()) do
-      local user = request.method == method and request.path:match("^/tenants/users/([^/]+)/")
+      local user = request.method ~= "GET" and request.path:match("^/tenants/users/([^/]+)/")
       if user then count[user] = (count[user] or 0) + 1 end
     end
     return count
+  end
+
+  local function sent_nothing_to(done, where)
+    local sent = changes_sent()
+    for user in pairs(done) do assert.is_nil(sent[user], where) end
+  end
+
+  -- Kills a run of the job that is planned, and in a third of the cases the next run, too. Gives
+  -- where, and who was settled.
+  local function strike_job(plan, round, steps)
+    scratch.write(path, plan)
+    local where, done = nil, {}
+    for _ = 1, next_random(3) == 1 and 2 or 1 do
+      server:clear_requests()
+      where = strike(round, "resume", nil, steps)
+      sent_nothing_to(done, where)
+      done = settled()
+    end
+    server:clear_requests()
+    return where, done
   end
 
   it("is resumed to exactly the target, and nobody who is done is sent anything; undo brings "
@@ -113,47 +170,51 @@ describe("a job that is killed", function()
     start(list)
     local job = '{ add = { "AUDITOR" }, remove = { "SUPPORT" }, max_changes = 2000, '
       .. "max_removal_percent = 100 }"
-    local first = server:direct_roles()
-    local steps = steps_of("roles", job)
+    local first, steps_to_plan = server:direct_roles(), steps_of("roles", job)
+    local plan, steps = scratch.read(path), steps_of "resume"
     local target = server:direct_roles()
     for _, kinds in pairs(target) do assert.equal("AUDITOR", kinds) end
-    local function undo()
-      local plan = assert(client.bulk:undo(path))
-      assert.is_true(assert(plan:apply { canary = false }).complete)
-      assert.same(first, server:direct_roles())
-      assert(os.remove(path))
+    local function undo(where)
+      local back = assert(client.bulk:undo(path))
+      assert.is_true(assert(back:apply { canary = false }).complete, where)
+      assert.same(first, server:direct_roles(), where)
     end
     undo()
     local unplanned, untouched, finished, in_the_middle = 0, 0, 0, 0
-    for round = 1, ROUNDS do
+    for round = 1, PLANNING do
+      os.remove(path)
       server:clear_requests()
-      local at = next_random(steps + steps // 20)
-      local output, code = run_child("roles", job, at)
-      local where = ("round %d, step %d"):format(round, at)
-      assert.is_true(code == KILLED or code == 0, where .. ": " .. output)
+      local where = strike(round, "roles", job, steps_to_plan)
+      assert.same({}, changes_sent(), where)
       local done = settled()
-      if not done then
-        unplanned = unplanned + 1
-        assert.same({}, requests_of "PATCH", where)
-        assert.is_nil((client.bulk:resume(path)))
-        os.remove(path)
+      if done then
+        assert.same({}, done, where)
       else
-        server:clear_requests()
-        local report = assert(client.bulk:resume(path, { canary = false }))
-        assert.is_true(report.complete, where .. ": " .. tostring(report))
-        assert.same(target, server:direct_roles(), where)
-        local again = requests_of "PATCH"
-        for user in pairs(done) do assert.is_nil(again[user], where) end
-        local count = 0
-        for _ in pairs(done) do count = count + 1 end
-        if count == 0 then untouched = untouched + 1
-        elseif count == report.to_change then finished = finished + 1
-        else in_the_middle = in_the_middle + 1 end
-        undo()
+        unplanned = unplanned + 1
+        assert.is_nil((client.bulk:resume(path)))
       end
     end
-    print(("killed while planning: %d, before the first outcome: %d, in the middle: %d, at the "
-      .. "end: %d"):format(unplanned, untouched, in_the_middle, finished))
+    print(("killed while planning: %d, of which before the plan was whole: %d"):format(
+      struck["in a task"] + struck.outside, unplanned))
+    struck = { ["in a task"] = 0, outside = 0 }
+    for round = PLANNING + 1, ROUNDS do
+      local where, done = strike_job(plan, round, steps + steps // 20)
+      local report = assert(client.bulk:resume(path, { canary = false }))
+      assert.is_true(report.complete, where .. ": " .. tostring(report))
+      assert.same(target, server:direct_roles(), where)
+      sent_nothing_to(done, where)
+      local count = 0
+      for _ in pairs(done) do count = count + 1 end
+      if count == 0 then untouched = untouched + 1
+      elseif count == report.to_change then finished = finished + 1
+      else in_the_middle = in_the_middle + 1 end
+      undo(where)
+    end
+    print_struck "changing roles"
+    print(("  nobody was settled then: %d, some were: %d, all were: %d"):format(untouched,
+      in_the_middle, finished))
+    -- Else the kills have missed what they are for.
+    assert.is_true(struck["in a task"] > struck.outside / 2 or ROUNDS < 50)
   end)
 
   it("is resumed and undone where a change is several requests, too", function()
@@ -170,63 +231,56 @@ describe("a job that is killed", function()
       end
       return all
     end
-    local job = '{ add = { "Green", "Blue" }, remove = { "Red" }, max_removal_percent = 100 }'
-    local first, steps = memberships(), steps_of("groups", job)
+    local first = memberships()
+    steps_of("groups",
+      '{ add = { "Green", "Blue" }, remove = { "Red" }, max_removal_percent = 100 }')
+    local plan, steps = scratch.read(path), steps_of "resume"
     local target = memberships()
     for _, names in pairs(target) do assert.equal("Blue Green", names) end
     local function undo(where)
       assert.is_true(assert(assert(client.bulk:undo(path)):apply()).complete, where)
       assert.same(first, memberships(), where)
-      assert(os.remove(path))
     end
     undo()
     for round = 1, math.ceil(ROUNDS / 3) do
-      local at = next_random(steps)
-      local output, code = run_child("groups", job, at)
-      local where = ("round %d, step %d"):format(round, at)
-      assert.is_true(code == KILLED or code == 0, where .. ": " .. output)
-      if not settled() then
-        os.remove(path)
-      elseif round % 2 == 0 and client.bulk:undo(path) then
-        undo(where)
-      else
+      local where, done = strike_job(plan, round, steps)
+      if round % 2 == 1 or not client.bulk:undo(path) then
         local report = assert(client.bulk:resume(path))
         assert.is_true(report.complete, where .. ": " .. tostring(report))
         assert.same(target, memberships(), where)
-        undo(where)
+        sent_nothing_to(done, where)
       end
+      undo(where)
     end
+    print_struck "changing groups"
   end)
 
   it("never sends an invitation twice", function()
     local list = tenant.users(INVITED)
     for _, user in ipairs(list) do user.status = "invited" end
     start(list)
-    local steps = steps_of("invite", "{}")
+    steps_of("invite", "{}")
+    local plan, steps = scratch.read(path), steps_of "resume"
     for round = 1, math.ceil(ROUNDS / 5) do
-      os.remove(path)
+      scratch.write(path, plan)
       server:clear_requests()
-      local at = next_random(steps)
-      local output, code = run_child("invite", "{}", at)
-      local where = ("round %d, step %d"):format(round, at)
-      assert.is_true(code == KILLED or code == 0, where .. ": " .. output)
-      if settled() then
-        local report = assert(client.bulk:resume(path))
-        assert.equal(0, report.pending, where)
-        local sent = requests_of "POST"
-        for _, times in pairs(sent) do assert.equal(1, times, where) end
-        -- Who got none is told as in doubt, not as invited.
-        local invited = 0
-        for row in report:rows() do
-          if row.fate == "changed" then
-            invited = invited + 1
-            assert.equal(1, sent[row.user], where)
-          else
-            assert.equal("in_doubt", row.fate, where)
-          end
+      local where = strike(round, "resume", nil, steps)
+      local report = assert(client.bulk:resume(path))
+      assert.equal(0, report.pending, where)
+      local sent = changes_sent()
+      for _, times in pairs(sent) do assert.equal(1, times, where) end
+      -- Who got none is told as in doubt, not as invited.
+      local invited = 0
+      for row in report:rows() do
+        if row.fate == "changed" then
+          invited = invited + 1
+          assert.equal(1, sent[row.user], where)
+        else
+          assert.equal("in_doubt", row.fate, where)
         end
-        assert.equal(report.changed, invited)
       end
+      assert.equal(report.changed, invited)
     end
+    print_struck "inviting"
   end)
 end)
