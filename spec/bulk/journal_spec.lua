@@ -4,6 +4,7 @@
 -- it, and what can be done with it afterwards.
 
 local cipherscale = require "cipherscale"
+local scratch = require "spec.support.scratch"
 local tenant = require "spec.bulk.tenant"
 
 local start = tenant.start
@@ -12,6 +13,7 @@ local emails = tenant.emails
 local plan = tenant.plan
 local patches = tenant.patches
 local direct_roles = tenant.direct_roles
+local stopped_after = tenant.stop_after
 
 describe("the journal of a bulk job", function()
   local path
@@ -33,15 +35,6 @@ describe("the journal of a bulk job", function()
     assert.is_nil(ok)
     assert.equal(kind, err.kind)
     assert.truthy(err.message:find(pattern, 1, true), err.message)
-  end
-
-  -- Stops a job after n people.
-  local function stopped_after(n)
-    local asked = 0
-    return function()
-      asked = asked + 1
-      return asked > n
-    end
   end
 
   describe("a file", function()
@@ -167,9 +160,13 @@ describe("the journal of a bulk job", function()
     end)
 
     it("is refused when it was not finished, is no journal, or is not there", function()
-      local file = assert(io.open(path, "w"))
-      file:write('{"hello":1}\n')
-      file:close()
+      planned()
+      local lines = lines_of(path)
+      assert.truthy(table.remove(lines):find('"kind":"planned"', 1, true))
+      scratch.write(path, table.concat(lines, "\n") .. "\n")
+      fails("journal", path .. " holds a plan that was not finished; delete it and plan again",
+        tenant.client.bulk:load(path))
+      scratch.write(path, '{"hello":1}\n')
       fails("journal", path, tenant.client.bulk:load(path))
       os.remove(path)
       fails("journal", path, tenant.client.bulk:load(path))
@@ -238,11 +235,7 @@ describe("the journal of a bulk job", function()
 
     it("finds what was made but not noted, after a run that was killed", function()
       assert(planned { remove = { "SUPPORT" } }:apply { should_stop = stopped_after(1) })
-      local lines = lines_of(path)
-      assert.truthy(lines[#lines]:find('"kind":"end"', 1, true))
-      local file = assert(io.open(path, "w"))
-      file:write(table.concat(lines, "\n", 1, #lines - 1), "\n")
-      file:close()
+      tenant.forget_end(path)
       meanwhile()
       -- Undo, too, reads those in doubt, and leaves alone what is not exactly as the job wanted it.
       assert.equal("u2 u4", tenant.changed_ids(assert(tenant.client.bulk:undo(path))))
