@@ -4,6 +4,7 @@
 -- it, and what can be done with it afterwards.
 
 local cipherscale = require "cipherscale"
+local core = require "cipherscale.core"
 local scratch = require "spec.support.scratch"
 local tenant = require "spec.bulk.tenant"
 
@@ -170,6 +171,35 @@ describe("the journal of a bulk job", function()
       fails("journal", path, tenant.client.bulk:load(path))
       os.remove(path)
       fails("journal", path, tenant.client.bulk:load(path))
+    end)
+  end)
+
+  describe("of a newer format", function()
+    before_each(function() start { users = users(6, { { roles = { "AUDITOR" } } }) } end)
+
+    it("is refused by all that take one, before anything is sent, and stays as it is", function()
+      assert(planned():apply { should_stop = stopped_after(2) })
+      local lines = lines_of(path)
+      os.remove(path)
+      local book = assert(core.journal.create(path))
+      for n, line in ipairs(lines) do
+        local record = line:match('^{"record":%d+,(.*),"check":"%x+"}$')
+        if n == 1 then record = record:gsub('"format":1,', '"format":2,') end
+        assert(book:append(record))
+      end
+      assert(book:close())
+      local text = scratch.read(path)
+      tenant.server:clear_requests()
+      for _, name in ipairs { "load", "resume", "undo", "verify", "report" } do
+        local value, err = tenant.client.bulk[name](tenant.client.bulk, path)
+        fails("journal", ("%s: it was written by a newer version (%s, format 2); this one reads "
+          .. "format 1"):format(path, core.version), value, err)
+        assert.equal("bulk." .. name, err.operation)
+      end
+      fails("journal", path .. " exists already",
+        tenant.client.bulk:roles { users = { "u1" }, add = { "BASIC" }, journal = path })
+      assert.equal(0, #tenant.server:requests())
+      assert.equal(text, scratch.read(path))
     end)
   end)
 
