@@ -5,6 +5,7 @@
 
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
+local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local tenant = require "spec.bulk.tenant"
 
@@ -393,6 +394,66 @@ describe("the journal of a bulk job", function()
       assert.equal(1, #list)
       assert.same({ "u2", 2, { "AUDITOR" }, { "SUPPORT" } },
         { list[1].user, list[1].line, list[1].missing, list[1].extra })
+    end)
+  end)
+
+  -- A file that may be read and no more, in such a folder, for a client that is not root.
+  describe("that cannot be written", function()
+    local folder
+
+    before_each(function()
+      start({ users = users(6, { { roles = { "AUDITOR" } } }) }, { max_in_flight = 1 })
+      folder = scratch.folder()
+      path = folder .. "/audit.jsonl"
+    end)
+    after_each(function() assert(os.execute("chmod 700 " .. folder)) end)
+
+    local function read_only(fn)
+      assert(os.execute(("chmod 444 %s && chmod 555 %s"):format(path, folder)))
+      local text = scratch.read(path)
+      tenant.server:clear_requests()
+      local how, problem = process.fork(function()
+        process.drop_privileges()
+        fn(tenant.server:client().bulk)
+      end, 20)
+      assert.equal("returned", how, problem)
+      assert.equal(text, scratch.read(path))
+    end
+
+    local function denied(value, err)
+      fails("journal", path .. ": Permission denied", value, err)
+      assert.equal("denied", err.code)
+    end
+
+    it("is read, and the job neither begun nor gone on with", function()
+      planned()
+      read_only(function(bulk)
+        local loaded = assert(bulk:load(path))
+        assert.equal(5, loaded.to_change)
+        denied(loaded:apply())
+        denied(bulk:resume(path))
+        assert.equal(5, assert(bulk:report(path)).pending)
+        fails("journal", "was not applied", bulk:undo(path))
+      end)
+      assert.equal(0, #patches())
+    end)
+
+    it("is verified, reported and undone after the job", function()
+      assert.is_true(assert(planned():apply()).complete)
+      read_only(function(bulk)
+        denied(bulk:resume(path))
+        fails("journal", "exists already: a job in which 5 of 5 people are settled",
+          bulk:roles { users = { "u1" }, add = { "BASIC" }, journal = path })
+        local value, err = bulk:undo(path, { journal = folder .. "/undo.jsonl" })
+        fails("journal", folder .. "/undo.jsonl: Permission denied", value, err)
+        assert.equal(5, assert(bulk:report(path)).changed)
+        assert.same({}, assert(bulk:verify(path)))
+        local undo = assert(bulk:undo(path))
+        assert.equal(5, undo.to_change)
+        assert.is_true(assert(undo:apply()).complete)
+      end)
+      assert.equal(5, #patches())
+      for n = 2, 6 do assert.equal("", direct_roles("u" .. n)) end
     end)
   end)
 
