@@ -202,4 +202,15 @@ describe("making a bulk plan", function()
     local _, err = plan({ "a@x.org" }, page(',"total":2', user "b"), { status = 502 })
     assert.same({ "http", 502 }, { err.kind, err.status })
   end)
+
+  it("reads a total that comes as a string, and does without one that is no number", function()
+    for _, total in ipairs { '"4"', '"many"', "true", "{}", "-1" } do
+      local function of_pages(...) return page(',"total":' .. total, ...) end
+      local made = assert(plan({ "a@x.org", "d@x.org" },
+        of_pages(user "a", user "b"), of_pages(user "c", user "d")))
+      assert.same({ 2, 3 }, { made.to_change, #targets() })
+      client:close()
+      server:stop()
+    end
+  end)
 end)

@@ -6,6 +6,7 @@
 -- both are on pages that were read. Runs inside client:run.
 
 local core = require "cipherscale.core"
+local pages = require "cipherscale.pages"
 
 local M = {}
 
@@ -124,6 +125,7 @@ function Search:page(limit, offset)
     return {}
   end
   local users = page.data or {}
+  page.total = pages.figure(page.total, 0)
   self.rows = self.rows + #users
   if self.total and page.total ~= self.total then self.shifted = true end
   for _, user in ipairs(users) do
