@@ -150,16 +150,18 @@ function Making:identify(person)
   self:unknown(person, ("no user has the e-mail '%s'%s"):format(given, nearest.hint(close)), close)
 end
 
+-- A plan that will not be made needs no more than to know who else is missing.
+function Making:doomed()
+  return #self.problems > 0 or self.job.on_unknown ~= "skip" and self.search:lacks_somebody()
+end
+
 -- Finds out who is meant and what they hold. Runs as a task.
 function Making:look(person)
   self:identify(person)
   if person.again or not person.user then return end
   local shown, ids = self.search.holdings[person.n], self.search.ids
   person.holding = shown
-  -- A plan that will not be made needs no more than to know who else is missing.
-  local doomed = #self.problems > 0
-    or self.job.on_unknown ~= "skip" and self.search:lacks_somebody()
-  if shown or doomed and ids[person.n] then return end
+  if shown or self:doomed() and ids[person.n] then return end
   self.planned.reads = self.planned.reads + 1
   local held, err = self.verb.read(self.client, person.user, self.concerned, self.witnesses)
   if not held and err.status == 404 then
@@ -248,7 +250,7 @@ function Making:judge(person, change)
 end
 
 function Making:record(person)
-  if #self.problems > 0 then return end
+  if self:doomed() then return end
   local planned, change = self.planned, person.change
   if person.holding then change = change_of(person.holding, self.asks[person.n]) end
   if not person.again then planned.total = planned.total + 1 end
