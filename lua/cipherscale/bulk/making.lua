@@ -177,7 +177,7 @@ end
 
 -- What a person is who would lose administration by a change: "ADMIN", "OWNER", or nil.
 function Making:admin_lost(person, change)
-  if not guards.takes_admin(change) then return nil end
+  if self.job.compares or not guards.takes_admin(change) then return nil end
   if not self.admins then
     local planned, admins, count, reads = self.planned, guards.admins(self.client)
     self.admins = assert(admins, count)
