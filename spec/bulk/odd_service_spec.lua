@@ -93,6 +93,13 @@ describe("making a bulk plan", function()
     assert.equal("shifted", err.kind)
   end)
 
+  it("says so, too, when users are announced and none comes", function()
+    on_unknown = "skip"
+    local _, err = plan({ "a@x.org" }, page(',"total":4'))
+    assert.equal("shifted", err.kind)
+    assert.truthy(err.message:find("(0 of 4 seen)", 1, true))
+  end)
+
   it("does not mind a change of the list when everybody was found", function()
     local made = assert(plan({ "a@x.org", "d@x.org" },
       page(',"total":4', user "a", user "b"), page(',"total":3', user "d")))

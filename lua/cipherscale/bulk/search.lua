@@ -140,9 +140,9 @@ function Search:needs_pages() return self.missing > self.missing_by.id end
 -- The pages are read in parallel where the service gives a total, else one after another.
 function Search:read_pages()
   local users, page = self:page(PAGE_SIZE, 0)
-  if #users == 0 then return end
-  local step, offset, total, first = #users, #users, page.total, id_of(users[1])
-  self.total = total
+  local step, offset, total, first = #users, #users, page and page.total, id_of(users[1])
+  self.total, self.shifted = total, step == 0 and total and total > 0
+  if step == 0 then return end
   -- The users who are left may be fewer than the pages that are left.
   local few = total and self.missing <= math.ceil((total - step) / step)
   if few and not self:needs_pages() then return end
