@@ -264,11 +264,10 @@ end
 
 -- `seconds_each` is what a request takes, the others that are under way with it counted in.
 function Making:record_planned(seconds_each)
-  local planned, pace, canary = self.planned, guards.pace(self.client), 0
+  local planned, canary = self.planned, 0
   if planned.to_change > 0 and not self.verb.once then canary = self.verb.effective and 3 or 1 end
-  planned.seconds = math.max((planned.requests + canary) * seconds_each,
-    pace and planned.requests / pace or 0)
   planned.requests = planned.requests + canary
+  planned.seconds = planned.requests * seconds_each
   planned.unprotected = self.search:unprotected()
   assert(self.book:append(journal.record("planned", planned)))
   assert(self.book:sync())

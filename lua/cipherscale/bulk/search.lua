@@ -6,6 +6,7 @@
 -- both are on pages that were read. Runs inside client:run.
 
 local core = require "cipherscale.core"
+local PATIENT = require "cipherscale.bulk.patient"
 local pages = require "cipherscale.pages"
 
 local M = {}
@@ -116,8 +117,7 @@ end
 -- Reads a page and takes note of its users; gives them, and the page.
 function Search:page(limit, offset)
   self.reads = self.reads + 1
-  local page, err = self.client.users:page({ limit = limit, offset = offset },
-    { total_timeout = 604800 }) -- many at once may wait their turn under a slow pace
+  local page, err = self.client.users:page({ limit = limit, offset = offset }, PATIENT)
   -- A limit over the service's own may be refused instead of cut: what it uses by itself is right.
   if not page and err.status == 400 and offset == 0 and limit then return self:page(nil, 0) end
   if not page then
