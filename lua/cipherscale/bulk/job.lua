@@ -146,14 +146,17 @@ end
 -- What is to be sent to somebody who may be protected, or not be as the plan saw them, and what was
 -- done before; or nil and the fate when that person is settled already.
 function Job:prepare(person)
-  local prior, in_doubt = self:prior(person), journal.in_doubt(self.story, person.n)
   if self.is_protected and self.is_protected(person) then
-    return nil, self:settle(person, "withheld", prior, guards.PROTECTED, in_doubt)
+    return nil, self:settle(person, "withheld", self:prior(person), guards.PROTECTED,
+      journal.in_doubt(self.story, person.n))
   end
   if self.verb.once and self.story.sending[person.n] then
-    return nil, self:settle(person, "in_doubt", prior, FATE_UNKNOWN)
+    return nil, self:settle(person, "in_doubt", self:prior(person), FATE_UNKNOWN)
   end
-  if self.verb.once or not self:must_read() then return person.change, prior end
+  if not self:must_read() then return person.change, state.NOTHING end
+  -- What must not be repeated is not in doubt: its record would have told.
+  local prior = self:prior(person)
+  local in_doubt = not self.verb.once and journal.in_doubt(self.story, person.n)
   local held, err = self:read(person)
   if not held then return nil, self:fail(person, prior, err, in_doubt) end
   local change = person.change

@@ -6,6 +6,8 @@
 -- both are on pages that were read. Runs inside client:run.
 
 local core = require "cipherscale.core"
+local PATIENT = require "cipherscale.bulk.patient"
+local pages = require "cipherscale.pages"
 
 local M = {}
 
@@ -13,6 +15,11 @@ local M = {}
 local PAGE_SIZE = 100
 -- So few ids are read one by one without looking at a page first.
 local FEW = 4
+
+-- The id of what stands on a page, which may be anything.
+local function id_of(user)
+  return type(user) == "table" and type(user.id) == "string" and user.id or nil
+end
 
 local Search = {}
 Search.__index = Search
@@ -79,7 +86,6 @@ end
 
 -- A user on a page.
 function Search:found(user)
-  if type(user) ~= "table" or type(user.id) ~= "string" then return end
   user.email = type(user.email) == "string" and user.email or nil
   local email = user.email and user.email:lower()
   if email and self.missing_by.email > 0 then table.insert(self.known_emails, user.email) end
@@ -111,8 +117,7 @@ end
 -- Reads a page and takes note of its users; gives them, and the page.
 function Search:page(limit, offset)
   self.reads = self.reads + 1
-  local page, err = self.client.users:page({ limit = limit, offset = offset },
-    { total_timeout = 604800 }) -- many at once may wait their turn under a slow pace
+  local page, err = self.client.users:page({ limit = limit, offset = offset }, PATIENT)
   -- A limit over the service's own may be refused instead of cut: what it uses by itself is right.
   if not page and err.status == 400 and offset == 0 and limit then return self:page(nil, 0) end
   if not page then
@@ -120,9 +125,12 @@ function Search:page(limit, offset)
     return {}
   end
   local users = page.data or {}
-  self.rows = self.rows + #users
+  page.total = pages.figure(page.total, 0)
+  self.rows, self.over = self.rows + #users, self.over or #users == 0
   if self.total and page.total ~= self.total then self.shifted = true end
-  for _, user in ipairs(users) do self:found(user) end
+  for _, user in ipairs(users) do
+    if id_of(user) then self:found(user) end
+  end
   return users, page
 end
 
@@ -132,13 +140,13 @@ function Search:needs_pages() return self.missing > self.missing_by.id end
 -- The pages are read in parallel where the service gives a total, else one after another.
 function Search:read_pages()
   local users, page = self:page(PAGE_SIZE, 0)
-  if #users == 0 then return end
-  local step, offset, total, first = #users, #users, page.total, users[1]
-  self.total = total
+  local step, offset, total, first = #users, #users, page and page.total, id_of(users[1])
+  self.total, self.shifted = total, step == 0 and total and total > 0
+  if step == 0 then return end
   -- The users who are left may be fewer than the pages that are left.
   local few = total and self.missing <= math.ceil((total - step) / step)
   if few and not self:needs_pages() then return end
-  while offset < (total or math.huge) and self.missing > 0 and not self.failure do
+  while offset < (total or math.huge) and self.missing > 0 and not (self.failure or self.over) do
     if total then
       self.tasks:spawn(self.page, self, step, offset)
     elseif page.hasNext == false then
@@ -146,7 +154,7 @@ function Search:read_pages()
     else
       users, page = self:page(step, offset)
       -- A service that knows no offset would give its first page for ever.
-      if #users == 0 or users[1].id == first.id then break end
+      if id_of(users[1]) == first then break end
     end
     offset = offset + #users
   end
