@@ -3,7 +3,6 @@
 -- The journal is the plan: one file from the plan to the undo of a job. What is in it, who may use
 -- it, and what can be done with it afterwards.
 
-local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
@@ -462,46 +461,6 @@ describe("the journal of a bulk job", function()
       end)
       assert.equal(5, #patches())
       for n = 2, 6 do assert.equal("", direct_roles("u" .. n)) end
-    end)
-  end)
-
-  describe("a report as CSV", function()
-    local function csv_rows(name)
-      local rows = {}
-      for row in assert(cipherscale.csv(name)) do rows[#rows + 1] = row end
-      return rows
-    end
-
-    it("has every entry once, in the input's own format, and can be planned from again", function()
-      start { users = users(5, { { roles = { "AUDITOR" } } }) }
-      local input, output = tenant.unused_path(".csv"), tenant.unused_path(".csv")
-      local file = assert(io.open(input, "w"))
-      file:write('email;name\nu1@example.com;-5\nu2@example.com;"=1+1"\nu2@example.com;Twice\n'
-        .. "u3@example.com;\"Cy; Di\"\n")
-      file:close()
-      local made = plan { users = assert(cipherscale.csv(input)), add = { "AUDITOR" },
-        journal = path }
-      tenant.server:misbehave { match = { method = "PATCH", path = "/u3/" },
-        fail = { status = 422 } }
-      local report = assert(made:apply())
-      assert(report:to_csv(output))
-      local rows = csv_rows(output)
-      assert.equal(4, #rows)
-      assert.same({ "u1@example.com", "'-5", "unchanged", "" },
-        { rows[1].email, rows[1].name, rows[1].bulk_fate, rows[1].bulk_added })
-      assert.same({ "u2@example.com", "'=1+1", "changed", "AUDITOR" },
-        { rows[2].email, rows[2].name, rows[2].bulk_fate, rows[2].bulk_added })
-      assert.same({ "u2@example.com", "Twice", "changed" }, { rows[3].email, rows[3].name,
-        rows[3].bulk_fate })
-      assert.same({ "u3@example.com", "Cy; Di", "failed", "422" },
-        { rows[4].email, rows[4].name, rows[4].bulk_fate, rows[4].bulk_status })
-      assert(report:to_csv(output, "failed"))
-      assert.equal(1, #csv_rows(output))
-      tenant.server:misbehave {}
-      local again = plan { users = assert(cipherscale.csv(output)), add = { "AUDITOR" } }
-      assert.equal("u3", tenant.changed_ids(again))
-      os.remove(input)
-      os.remove(output)
     end)
   end)
 end)
