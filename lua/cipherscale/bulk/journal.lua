@@ -95,7 +95,8 @@ function M.people(book, header, pick, closes)
   return function()
     for n, line, user, email, change, other in next_person do
       local person = {
-        n = n, line = line, user = user, email = email, change = read[change] or common(header, change),
+        n = n, line = line, user = user, email = email,
+        change = read[change] or common(header, change),
       }
       if other then
         for name, value in pairs(read_json("{" .. other .. "}")) do person[name] = value end
