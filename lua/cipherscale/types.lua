@@ -1280,6 +1280,7 @@ function CsvReader:close() end
 ---@field remove? string[] Ids or names to take.
 ---@field set? string[] Exactly these.
 ---@field replace? table<string, string> { old = new }.
+---@field direct_roles? 'assume' Does not prove that direct roles are told from inherited ones.
 ---@field journal? string Path of a new file that keeps the job.
 ---@field note? string A text that plan, journal and report show.
 ---@field on_unknown? 'skip' Leaves unknown people out.
@@ -1291,7 +1292,6 @@ function CsvReader:close() end
 ---@field min_admins? number Administrators that must be left: 2.
 ---@field max_failures? number|string People who may fail, or a share: 25 or 10%.
 ---@field max_unreachable? number People in a row whom the service could not be reached for: 10.
----@field direct_roles? 'assume' Does not prove that direct roles are told from inherited ones.
 
 --- A job of `client.bulk:groups`.
 ---@class cipherscale.BulkGroupsJob

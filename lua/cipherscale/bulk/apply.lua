@@ -26,15 +26,15 @@ end
 
 -- Finds out who is protected. E-mails that the plan did not know of are found: it may know the
 -- people by id alone.
-function Job:protect()
+local function protect(job)
   local known = {}
-  for _, name in ipairs(self.story.header.limits.protect or {}) do known[name] = true end
-  local find = search.new { client = self.client, tasks = self.tasks }
-  local is_protected, names = find:protection({ self.client.protect, self.limits.protect }, known)
+  for _, name in ipairs(job.story.header.limits.protect or {}) do known[name] = true end
+  local find = search.new { client = job.client, tasks = job.tasks }
+  local is_protected, names = find:protection({ job.client.protect, job.limits.protect }, known)
   local ok, err = find:run()
   local nobody = ok and find:unprotected()[1]
   if nobody then return nil, refused(("protect: nobody has the e-mail '%s'"):format(nobody)) end
-  self.is_protected = #names > 0 and is_protected
+  job.is_protected = #names > 0 and is_protected
   return ok, err
 end
 
@@ -49,75 +49,75 @@ end
 
 -- Where the service allows only so much, what is begun waits its turn inside the client, and would
 -- still be sent after a stop. So no more people are under way than two seconds' worth.
-function Job:hold_back()
-  local rate = guards.pace(self.client)
-  while rate and not self.stopped and self.under_way >= math.max(1, math.ceil(rate * 2)) do
-    if self.progress then self:call("on_progress", self.progress) end
-    self.signal = self.signal or {}
-    self.tasks.scheduler:wait_for(self.signal)
-    rate = guards.pace(self.client)
+local function hold_back(job)
+  local rate = guards.pace(job.client)
+  while rate and not job.stopped and job.under_way >= math.max(1, math.ceil(rate * 2)) do
+    job:call("on_progress", job.progress)
+    job.signal = job.signal or {}
+    job.tasks.scheduler:wait_for(job.signal)
+    rate = guards.pace(job.client)
   end
 end
 
 -- Whom to change next; nil when there is nobody left, or the job stops.
-function Job:next_person()
-  if self.stopped then return nil end
-  local ok, person = pcall(self.people)
+local function next_person(job)
+  if job.stopped then return nil end
+  local ok, person = pcall(job.people)
   if not ok then
     -- A journal that cannot be written any more cannot be read either.
     if type(person) ~= "table" or person.kind ~= "journal" then error(person, 0) end
-    self:stop("%s", tostring(person))
+    job:stop("%s", tostring(person))
   elseif not person then
     return nil
-  elseif self.max_duration and core.now() - self.begun >= self.max_duration then
-    self:stop("max_duration of %s is over", text.duration(self.max_duration))
-  elseif self.should_stop and self:call("should_stop", self.should_stop) then
-    self:stop("should_stop said so")
+  elseif job.max_duration and core.now() - job.begun >= job.max_duration then
+    job:stop("max_duration of %s is over", text.duration(job.max_duration))
+  elseif job.should_stop and job:call("should_stop", job.should_stop) then
+    job:stop("should_stop said so")
   end
-  return not self.stopped and person or nil
+  return not job.stopped and person or nil
 end
 
 -- The first change is made alone, also without a canary: a client that may not send at all shows
 -- it there.
-function Job:run(tasks)
-  self.people, self.tasks = open_people(self), tasks
+local function run_tasks(job, tasks)
+  job.people, job.tasks = open_people(job), tasks
   -- Also while the service is closed and nobody settles.
-  tasks.scheduler.idle = self.progress and function() self:call("on_progress", self.progress) end
-  local ok, err = self:protect()
+  tasks.scheduler.idle = job.progress and function() job:call("on_progress", job.progress) end
+  local ok, err = protect(job)
   if not ok then return nil, err end
-  local first = self.with_canary and self.canary or self.change
+  local first = job.with_canary and job.canary or job.change
   repeat
-    local person = self:next_person()
-    local fate = person and first(self, person)
-  until not person or fate == "changed" or fate == "verified" or fate and not self.with_canary
+    local person = next_person(job)
+    local fate = person and first(job, person)
+  until not person or fate == "changed" or fate == "verified" or fate and not job.with_canary
   local function work()
     repeat
-      self:hold_back()
-      self.under_way = self.under_way + 1 -- also while should_stop waits for an answer
-      local somebody = self:next_person()
-      if somebody then self:change(somebody) end
-      self.under_way = self.under_way - 1
-      if self.signal then -- others are held back
-        tasks.scheduler:wake_waiters(self.signal)
-        self.signal = nil
+      hold_back(job)
+      job.under_way = job.under_way + 1 -- also while should_stop waits for an answer
+      local somebody = next_person(job)
+      if somebody then job:change(somebody) end
+      job.under_way = job.under_way - 1
+      if job.signal then -- others are held back
+        tasks.scheduler:wake_waiters(job.signal)
+        job.signal = nil
       end
     until not somebody
   end
   for _ = 1, tasks.scheduler.limit do tasks:spawn(work) end
   tasks:wait()
-  if self.refusal then return nil, self.refusal end
+  if job.refusal then return nil, job.refusal end
   return true
 end
 
 -- The last record of a run. After an error nobody knows what became of what was under way.
-function Job:close(clean, nothing_sent)
-  local outcome = self.report
-  self:write(journal.record("end", {
+local function close(job, clean, nothing_sent)
+  local outcome = job.report
+  job:write(journal.record("end", {
     at = os.time(), clean = clean, nothing_sent = nothing_sent or nil, stopped = outcome.stopped,
-    alarm = outcome.alarm or nil, resume_at = outcome.resume_at, elapsed = self.took,
+    alarm = outcome.alarm or nil, resume_at = outcome.resume_at, elapsed = job.took,
   }))
-  self:keep(self.book:sync())
-  if outcome.journal then self:keep(self.book:close()) end
+  job:keep(job.book:sync())
+  if outcome.journal then job:keep(job.book:close()) end
 end
 
 -- What stands in a later map goes before what stands in an earlier one.
@@ -150,7 +150,7 @@ local function run(case, given, limits, outcome)
     if not opened or not job:keep(job.book:sync()) then
       return nil, journal.failure(outcome.stopped)
     end
-    return case.client:run(function(tasks) return job:run(tasks) end)
+    return case.client:run(function(tasks) return run_tasks(job, tasks) end)
   end
   local ok, sent, err = pcall(work)
   if job.tasks then job.tasks.scheduler.idle = false end
@@ -158,7 +158,7 @@ local function run(case, given, limits, outcome)
   outcome.elapsed = story.elapsed + job.took
   if not ok then job:stop("%s", tostring(sent)) end
   if ok and sent then job:call("on_progress", job.progress, true) end
-  job:close(ok, ok and not sent)
+  close(job, ok, ok and not sent)
   if not ok then
     if path and type(sent) == "string" then
       sent = ("%s\n(the journal is kept; go on with client.bulk:resume %q)"):format(sent, path)
@@ -187,9 +187,9 @@ end
 -- before what the plan was given. Who is protected stays so.
 local function limits_of(story, given)
   local before = story.opened and story.opened.limits or story.header.limits
-  local limits, protect = merged(before, options.limits(given)), { table.unpack(before.protect) }
-  for _, name in ipairs(given.protect or {}) do protect[#protect + 1] = name end
-  limits.protect = protect
+  local limits = merged(before, options.limits(given))
+  limits.protect = table.move(before.protect, 1, #before.protect, 1, {})
+  for _, name in ipairs(given.protect or {}) do table.insert(limits.protect, name) end
   return limits
 end
 

@@ -138,11 +138,6 @@ function Job:send(person, change, done)
   return "failed", done, err
 end
 
--- Whether a person is read before anything is sent.
-function Job:must_read()
-  return self.resuming or self.recheck and os.time() - self.story.planned.at >= self.recheck
-end
-
 -- What is to be sent to somebody who may be protected, or not be as the plan saw them, and what was
 -- done before; or nil and the fate when that person is settled already.
 function Job:prepare(person)
@@ -153,7 +148,10 @@ function Job:prepare(person)
   if self.verb.once and self.story.sending[person.n] then
     return nil, self:settle(person, "in_doubt", self:prior(person), FATE_UNKNOWN)
   end
-  if not self:must_read() then return person.change, state.NOTHING end
+  if not self.resuming then
+    local age = self.recheck and os.time() - self.story.planned.at
+    if not age or age < self.recheck then return person.change, state.NOTHING end
+  end
   -- What must not be repeated is not in doubt: its record would have told.
   local prior = self:prior(person)
   local in_doubt = not self.verb.once and journal.in_doubt(self.story, person.n)

@@ -91,11 +91,12 @@ function M.to_change(person) return not (person.change.nothing or person.withhel
 --- @param pick? function makes of a person what is given instead, or nothing to go on to the next
 --- @param closes? boolean the book is closed at the end
 function M.people(book, header, pick, closes)
-  local next_person = book:people()
+  local next_person, read = book:people(), header.read
   return function()
     for n, line, user, email, change, other in next_person do
       local person = {
-        n = n, line = line, user = user, email = email, change = common(header, change),
+        n = n, line = line, user = user, email = email,
+        change = read[change] or common(header, change),
       }
       if other then
         for name, value in pairs(read_json("{" .. other .. "}")) do person[name] = value end
