@@ -188,7 +188,7 @@ end
 local function limits_of(story, given)
   local before = story.opened and story.opened.limits or story.header.limits
   local limits = merged(before, options.limits(given))
-  limits.protect = table.move(before.protect, 1, #before.protect, 1, {})
+  limits.protect = merged(before.protect)
   for _, name in ipairs(given.protect or {}) do table.insert(limits.protect, name) end
   return limits
 end

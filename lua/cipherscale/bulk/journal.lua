@@ -210,9 +210,10 @@ end
 -- What an existing journal is, in words.
 local function describe(path)
   local book = M.read(path)
-  local story = book and M.story(book, path)
-  if book then book:close() end
-  if not story then return "" end
+  if not book then return "" end
+  local story, problem = M.story(book, path)
+  book:close()
+  if not story then return ": " .. problem end
   if not story.planned then return ": a plan that was not finished; delete it and plan again" end
   local settled, all = 0, story.planned.to_change
   if not story.opened then
