@@ -25,7 +25,7 @@ BENCH_SOURCES := $(wildcard bench/*.c)
 LUA_FILES := $(addprefix lua/cipherscale/, \
   init.lua bulk.lua csv.lua nearest.lua pages.lua scheduler.lua strict.lua tasks.lua time.lua \
   bulk/apply.lua bulk/followup.lua bulk/guards.lua bulk/job.lua bulk/journal.lua bulk/making.lua \
-  bulk/options.lua bulk/people.lua bulk/plan.lua bulk/progress.lua \
+  bulk/options.lua bulk/patient.lua bulk/people.lua bulk/plan.lua bulk/progress.lua \
   bulk/report.lua bulk/search.lua bulk/state.lua bulk/text.lua bulk/things.lua bulk/verbs.lua \
   sandbox/init.lua sandbox/assumptions.lua sandbox/changes.lua sandbox/command.lua \
   sandbox/contract.lua sandbox/inventions.lua sandbox/json.lua sandbox/kinds.lua \

@@ -170,7 +170,7 @@ M.plan = class("Plan", "What a bulk job would change. `tostring(plan)` shows it.
     "Iterates over the changes."),
   method("to_csv", { { "path", "string", "Of the file to write." } },
     { { "boolean?", "ok" }, { "string?", "problem" } }, "Writes the changes to a CSV file."),
-  method("refusals", { { "limits?", "cipherscale.GuardOptions", "To try." } },
+  method("refusals", {},
     { { "string[]", "sentences" } }, "Why the plan may not be applied."),
   method("apply", { GIVEN }, { { "cipherscale.Report?", "report" }, ERR },
     "Sends the changes; once. Gives nil and an error only if nothing was sent."),
@@ -184,7 +184,10 @@ M.row = class("ReportRow", "One entry of the input with its fate.", {
   { "add?", "string[]", "Was to be added." }, { "remove?", "string[]", "Was to be removed." },
   { "before?", "string[]", "Was held directly." }, { "added?", "string[]", "" },
   { "removed?", "string[]", "" }, { "error?", "string", "Why." },
-  { "status?", "integer", "" }, { "attempts?", "integer", "" }, { "request_id?", "string", "" },
+  { "status?", "integer", "" }, { "code?", "string", "The API's own, of the error." },
+  { "attempts?", "integer", "" }, { "request_id?", "string", "" },
+  { "again?", "boolean", "An earlier entry names the same person." },
+  { "cells?", "table<integer, string>", "Of the input, where that is a CSV file." },
 })
 
 M.report = class("Report", "What became of a bulk job. `tostring(report)` shows it.", {

@@ -94,7 +94,7 @@ local function add_bulk(out)
     end
     local name = "Bulk" .. model_of.camel(verb.name) .. "Job"
     add_class(out, option_class(name, ("A job of `client.bulk:%s`."):format(verb.name),
-      options.job, more))
+      options.of_job(verb), more))
     bulk.methods[#bulk.methods + 1] = {
       name = verb.name, doc = verb.doc,
       parameters = { { "job", "cipherscale." .. name, "What is asked." } },

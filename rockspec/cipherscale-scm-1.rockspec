@@ -40,6 +40,7 @@ build = {
     ["cipherscale.bulk.journal"] = "lua/cipherscale/bulk/journal.lua",
     ["cipherscale.bulk.making"] = "lua/cipherscale/bulk/making.lua",
     ["cipherscale.bulk.options"] = "lua/cipherscale/bulk/options.lua",
+    ["cipherscale.bulk.patient"] = "lua/cipherscale/bulk/patient.lua",
     ["cipherscale.bulk.people"] = "lua/cipherscale/bulk/people.lua",
     ["cipherscale.bulk.plan"] = "lua/cipherscale/bulk/plan.lua",
     ["cipherscale.bulk.progress"] = "lua/cipherscale/bulk/progress.lua",

@@ -27,8 +27,8 @@ describe("client.bulk", function()
       raises({ users = {}, ad = { "AUDITOR" } },
         "bulk.roles: unknown option 'ad' (did you mean 'add'?)")
       raises({ users = {}, force = true, add = { "AUDITOR" } },
-        "bulk.roles: unknown option 'force' (known: users, add, remove, set, replace, journal, "
-          .. "note, on_unknown, direct_roles, allow_owner, protect, allow_empty, max_changes, "
+        "bulk.roles: unknown option 'force' (known: users, add, remove, set, replace, "
+          .. "direct_roles, journal, note, on_unknown, allow_owner, protect, allow_empty, max_changes, "
           .. "max_removal_percent, min_admins, max_failures, max_unreachable)")
       raises({ users = { "u1" } },
         "bulk.roles: nothing to do: add, remove, set, replace expected")

@@ -32,6 +32,8 @@ local function figure(value, least)
   if number and number >= least and number <= 1e12 and number % 1 == 0 then return number end
 end
 
+M.figure = figure
+
 local FLAGS = { ["true"] = true, ["false"] = false, ["1"] = true, ["0"] = false }
 
 local function flag(value)

@@ -1168,9 +1168,8 @@ function Plan:changes() end
 function Plan:to_csv(path) end
 
 --- Why the plan may not be applied.
----@param limits? cipherscale.GuardOptions To try.
 ---@return string[] sentences
-function Plan:refusals(limits) end
+function Plan:refusals() end
 
 --- Sends the changes; once. Gives nil and an error only if nothing was sent.
 ---@param options? cipherscale.ApplyOptions Of the run.
@@ -1191,8 +1190,11 @@ function Plan:apply(options) end
 ---@field removed? string[]
 ---@field error? string Why.
 ---@field status? integer
+---@field code? string The API's own, of the error.
 ---@field attempts? integer
 ---@field request_id? string
+---@field again? boolean An earlier entry names the same person.
+---@field cells? table<integer, string> Of the input, where that is a CSV file.
 
 --- What became of a bulk job. `tostring(report)` shows it.
 ---@class cipherscale.Report
@@ -1281,7 +1283,6 @@ function CsvReader:close() end
 ---@field journal? string Path of a new file that keeps the job.
 ---@field note? string A text that plan, journal and report show.
 ---@field on_unknown? 'skip' Leaves unknown people out.
----@field direct_roles? 'assume' Does not prove that direct roles are told from inherited ones.
 ---@field allow_owner? boolean OWNER may be given and taken.
 ---@field protect? string[] These people are kept out, by id or e-mail.
 ---@field allow_empty? boolean A job may have nobody in it.
@@ -1290,6 +1291,7 @@ function CsvReader:close() end
 ---@field min_admins? number Administrators that must be left: 2.
 ---@field max_failures? number|string People who may fail, or a share: 25 or 10%.
 ---@field max_unreachable? number People in a row whom the service could not be reached for: 10.
+---@field direct_roles? 'assume' Does not prove that direct roles are told from inherited ones.
 
 --- A job of `client.bulk:groups`.
 ---@class cipherscale.BulkGroupsJob
@@ -1300,7 +1302,6 @@ function CsvReader:close() end
 ---@field journal? string Path of a new file that keeps the job.
 ---@field note? string A text that plan, journal and report show.
 ---@field on_unknown? 'skip' Leaves unknown people out.
----@field direct_roles? 'assume' Does not prove that direct roles are told from inherited ones.
 ---@field allow_owner? boolean OWNER may be given and taken.
 ---@field protect? string[] These people are kept out, by id or e-mail.
 ---@field allow_empty? boolean A job may have nobody in it.
@@ -1316,7 +1317,6 @@ function CsvReader:close() end
 ---@field journal? string Path of a new file that keeps the job.
 ---@field note? string A text that plan, journal and report show.
 ---@field on_unknown? 'skip' Leaves unknown people out.
----@field direct_roles? 'assume' Does not prove that direct roles are told from inherited ones.
 ---@field allow_owner? boolean OWNER may be given and taken.
 ---@field protect? string[] These people are kept out, by id or e-mail.
 ---@field allow_empty? boolean A job may have nobody in it.
@@ -1332,7 +1332,6 @@ function CsvReader:close() end
 ---@field journal? string Path of a new file that keeps the job.
 ---@field note? string A text that plan, journal and report show.
 ---@field on_unknown? 'skip' Leaves unknown people out.
----@field direct_roles? 'assume' Does not prove that direct roles are told from inherited ones.
 ---@field allow_owner? boolean OWNER may be given and taken.
 ---@field protect? string[] These people are kept out, by id or e-mail.
 ---@field allow_empty? boolean A job may have nobody in it.
@@ -1348,7 +1347,6 @@ function CsvReader:close() end
 ---@field journal? string Path of a new file that keeps the job.
 ---@field note? string A text that plan, journal and report show.
 ---@field on_unknown? 'skip' Leaves unknown people out.
----@field direct_roles? 'assume' Does not prove that direct roles are told from inherited ones.
 ---@field allow_owner? boolean OWNER may be given and taken.
 ---@field protect? string[] These people are kept out, by id or e-mail.
 ---@field allow_empty? boolean A job may have nobody in it.

@@ -131,11 +131,11 @@ describe("applying a bulk plan", function()
     it("fits a ticket", function()
       start { users = users(3, { { roles = { "AUDITOR" } } }) }
       local report = assert(plan { users = emails(3), add = { "AUDITOR" } }:apply())
-      local text = tostring(report):gsub("begun [^\n]+", "begun TIME")
+      local text = tostring(report):gsub("planned [^,]+, begun [^\n]+", "planned TIME, begun TIME")
       assert.equal(table.concat({
         "Report: + AUDITOR for 3 people",
         "  2 changed, 1 unchanged, 0 failed, 0 skipped, 0 pending",
-        "  begun TIME",
+        "  planned TIME, begun TIME",
         "Complete: everybody is as asked.",
       }, "\n"), text)
     end)

@@ -200,6 +200,18 @@ describe("what a job has done", function()
       assert.equal(4, invitations())
     end)
 
+    it("is nothing to those who have accepted one meanwhile", function()
+      local made = invited(6)
+      tenant.server:change { user = "u1", status = "active" }
+      local report = assert(made:apply { recheck = 0, should_stop = tenant.stop_after(3) })
+      assert.same({ 2, 1, 3 }, { report.changed, report.unchanged, report.pending })
+      tenant.server:change { user = "u5", status = "active" }
+      report = resume()
+      assert.is_true(report.complete, tostring(report))
+      assert.equal("unchanged", fates(report).u5)
+      assert.equal(4, invitations())
+    end)
+
     it("is unknown where the answer was lost: it is never sent again", function()
       local made = invited(4)
       tenant.server:misbehave { match = { method = "POST", path = "/u2/" }, reset = {} }

@@ -153,6 +153,12 @@ describe("the input of a bulk job", function()
       assert.same({ "role 'Support' is replaced by 'AUDITOR' and replaced by 'BILLING'" },
         problems_of { users = emails(3), replace = { SUPPORT = "AUDITOR", Support = "BILLING" } })
     end)
+
+    it("also where a metatable gives it to many entries", function()
+      local alike = { __index = { add = { "BILLING" } } }
+      local made = plan { users = { setmetatable({ id = "u2" }, alike) }, add = { "AUDITOR" } }
+      assert.same({ "BILLING" }, tenant.changes_of(made)[1].add)
+    end)
   end)
 
   describe("comes out as CSV", function()

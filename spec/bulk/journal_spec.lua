@@ -371,6 +371,14 @@ describe("the journal of a bulk job", function()
       assert.same({ "u2", 2, { "AUDITOR" }, { "SUPPORT" } },
         { list[1].user, list[1].line, list[1].missing, list[1].extra })
     end)
+
+    it("does not ask who administrates the tenant: nothing is taken from anybody", function()
+      assert(assert(tenant.client.bulk:deactivate { users = { "u1" }, journal = path }):apply())
+      assert(tenant.client.users:reactivate "u1")
+      tenant.server:misbehave { match = { path = "/roles/.*/users" }, fail = { status = 403 } }
+      local list = assert(tenant.client.bulk:verify(path))
+      assert.same({ "u1", { "access" } }, { list[1].user, list[1].extra })
+    end)
   end)
 
   describe("a report as CSV", function()

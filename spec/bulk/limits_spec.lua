@@ -184,4 +184,27 @@ describe("a wait that the service asks of a bulk job", function()
       assert.is_true(report.complete, tostring(report))
       assert.is_true(report.elapsed >= 1)
     end)
+
+  it("is kept by what a plan and a resume read, too", function()
+    start({ users = users(12, { { roles = { "ADMIN" } }, { roles = { "ADMIN" } } }) },
+      { max_retry_wait = 0.1 })
+    local path = tenant.unused_path(".jsonl")
+    local function asked_once(pattern)
+      tenant.server:misbehave {
+        match = { method = "GET", path = pattern },
+        fail = { status = 429, times = 1, headers = { ["Retry-After"] = "1" } },
+      }
+    end
+    local job = { users = emails(12), remove = { "ADMIN" }, min_admins = 0, journal = path }
+    for _, pattern in ipairs { "/roles$", "/users$", "/roles/[^/]+/users$" } do
+      asked_once(pattern)
+      assert(tenant.client.bulk:roles(job))
+      os.remove(path)
+    end
+    tenant.server:misbehave {}
+    assert(assert(tenant.client.bulk:roles(job)):apply { should_stop = tenant.stop_after(1) })
+    asked_once("/tenants/roles$")
+    assert.is_true(assert(tenant.client.bulk:resume(path)).complete)
+    os.remove(path)
+  end)
 end)

@@ -93,6 +93,13 @@ describe("making a bulk plan", function()
     assert.equal("shifted", err.kind)
   end)
 
+  it("says so, too, when users are announced and none comes", function()
+    on_unknown = "skip"
+    local _, err = plan({ "a@x.org" }, page(',"total":4'))
+    assert.equal("shifted", err.kind)
+    assert.truthy(err.message:find("(0 of 4 seen)", 1, true))
+  end)
+
   it("does not mind a change of the list when everybody was found", function()
     local made = assert(plan({ "a@x.org", "d@x.org" },
       page(',"total":4', user "a", user "b"), page(',"total":3', user "d")))
@@ -201,5 +208,16 @@ describe("making a bulk plan", function()
   it("fails with the error of a page that cannot be read", function()
     local _, err = plan({ "a@x.org" }, page(',"total":2', user "b"), { status = 502 })
     assert.same({ "http", 502 }, { err.kind, err.status })
+  end)
+
+  it("reads a total that comes as a string, and does without one that is no number", function()
+    for _, total in ipairs { '"4"', '"many"', "true", "{}", "-1" } do
+      local function of_pages(...) return page(',"total":' .. total, ...) end
+      local made = assert(plan({ "a@x.org", "d@x.org" },
+        of_pages(user "a", user "b"), of_pages(user "c", user "d")))
+      assert.same({ 2, 3 }, { made.to_change, #targets() })
+      client:close()
+      server:stop()
+    end
   end)
 end)

@@ -95,6 +95,21 @@ describe("a bulk job", function()
     assert.is_true(#tenant.patches() <= 22) -- two seconds' worth, not all
   end)
 
+  it("is forecast for the client that loads it, and for a plan that is no longer young", function()
+    start { users = users(30) }
+    local plan = planned(30)
+    assert.is_true(plan.seconds < 2)
+    local slow = tenant.server:client { rate = 10 }
+    assert.is_true(assert(slow.bulk:load(path)).seconds >= 3)
+    slow:close()
+    tenant.age(path, 301)
+    local old = assert(tenant.client.bulk:load(path))
+    assert.equal(plan.requests + 30, old.requests)
+    tenant.server:clear_requests()
+    assert.is_true(assert(old:apply()).complete)
+    assert.equal(old.requests, #tenant.server:requests())
+  end)
+
   it("tells until when it waits while the service is closed", function()
     start { users = users(12) }
     local plan = planned(12)
@@ -131,6 +146,41 @@ describe("a bulk job", function()
     assert.equal(0, #tenant.patches())
   end)
 
+  it("names its own method where it is refused", function()
+    start { users = users(2) }
+    local plan = planned(2, { max_changes = 1 })
+    local _, err = plan:apply()
+    contains("plan.apply: refused: 2 people to change", tostring(err))
+    _, err = tenant.client.bulk:resume(path)
+    contains("bulk.resume: refused: 2 people to change", tostring(err))
+  end)
+
+  it("that was never applied has not begun", function()
+    start { users = users(1) }
+    planned(1)
+    local report = assert(tenant.client.bulk:report(path))
+    assert.is_nil(report.started)
+    contains(", not begun", tostring(report))
+  end)
+
+  it("takes its options also where they stand behind others", function()
+    start { users = users(1) }
+    assert(planned(1):apply())
+    local undo_path = tenant.unused_path(".jsonl")
+    local undo = assert(tenant.client.bulk:undo(path,
+      setmetatable({}, { __index = { journal = undo_path } })))
+    assert.equal(undo_path, undo.journal)
+    os.remove(undo_path)
+  end)
+
+  it("has no options that mean nothing to it", function()
+    start { users = users(1), groups = { "A" } }
+    local ok, message = pcall(tenant.client.bulk.groups, tenant.client.bulk,
+      { users = emails(1), add = { "A" }, direct_roles = "assume" })
+    assert.is_false(ok)
+    contains("unknown option 'direct_roles'", message)
+  end)
+
   it("counts the time of all its runs", function()
     start { users = users(3) }
     local first = assert(planned(3):apply { should_stop = tenant.stop_after(2) })
@@ -143,9 +193,11 @@ describe("a bulk job", function()
     start { users = users(1) }
     local plan = planned(1)
     for _, what in ipairs { plan, assert(plan:apply()) } do
-      local ok, message = pcall(what.to_csv, what, path)
-      assert.is_false(ok)
-      contains("bad argument #1 to 'to_csv' (that is the journal)", message)
+      for _, spelled in ipairs { path, (path:gsub("[^/]+$", "./%0")) } do
+        local ok, message = pcall(what.to_csv, what, spelled)
+        assert.is_false(ok)
+        contains("bad argument #1 to 'to_csv' (that is a journal)", message)
+      end
     end
   end)
 

@@ -257,5 +257,15 @@ describe("what a bulk job names", function()
       assert.same({ "u1 rolesOnly=true", "u2 rolesOnly=true" }, flags)
       assert.equal(4, #tenant.server:requests())
     end)
+
+    it("is not who administrates, where somebody who is named is missing anyway", function()
+      start({ users = users(9, { { roles = { "ADMIN" } } }) }, { max_in_flight = 1 })
+      local people = emails(9)
+      people[10] = "nobody@example.com"
+      local _, err = tenant.client.bulk:roles { users = people, remove = { "ADMIN" } }
+      assert.equal("entry 10: no user has the e-mail 'nobody@example.com'",
+        err.unresolved[1].message)
+      assert.same({ ["GET /tenants/roles"] = 1, ["GET /tenants/users"] = 1 }, request_counts())
+    end)
   end)
 end)

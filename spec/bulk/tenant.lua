@@ -3,6 +3,7 @@
 -- What the bulk specs share: a sandbox with users u1, u2, … and a client of it, and short ways to
 -- ask what was planned and what the service got. Not a spec itself.
 
+local core = require "cipherscale.core"
 local sandbox = require "cipherscale.sandbox"
 
 local M = { server = nil, client = nil }
@@ -126,6 +127,22 @@ function M.forget_end(path)
   local file = assert(io.open(path, "wb"))
   file:write(table.concat(lines, "\n"), "\n")
   file:close()
+end
+
+--- Makes a journal older: its plan was made so many seconds earlier.
+function M.age(path, seconds)
+  local records = {}
+  for line in io.lines(path) do
+    records[#records + 1] = line:match('^{"record":%d+,(.*),"check":"%x+"}$')
+  end
+  os.remove(path)
+  local book <close> = assert(core.journal.create(path))
+  for _, record in ipairs(records) do
+    if record:find('"kind":"planned"', 1, true) then
+      record = record:gsub('"at":(%d+)', function(at) return '"at":' .. at - seconds end)
+    end
+    assert(book:append(record))
+  end
 end
 
 --- A path at which there is nothing yet.

@@ -17,11 +17,11 @@ local text = require "cipherscale.bulk.text"
 
 local M = {}
 
--- Seconds: how old what a plan saw may be.
-local RECHECK = 300
+--- Seconds: how old what a plan saw may be.
+M.RECHECK = 300
 
 local function refused(sentence)
-  return core.error { kind = "refused", operation = "bulk.apply", message = sentence }
+  return core.error { kind = "refused", message = sentence }
 end
 
 -- Finds out who is protected. E-mails that the plan did not know of are found: it may know the
@@ -131,11 +131,12 @@ end
 -- One run over a journal that is open for writing.
 local function run(case, given, limits, outcome)
   local now, story, path = core.now(), case.story, case.path
+  outcome:begin()
   local job = setmetatable(merged(case, {
     report = outcome, outcomes = story.outcomes, limits = limits, resuming = story.opened ~= nil,
     on_result = given.on_result, should_stop = given.should_stop,
     progress = given.on_progress and progress.new(given.on_progress, case.client, outcome),
-    max_duration = given.max_duration, recheck = given.recheck == nil and RECHECK or given.recheck,
+    max_duration = given.max_duration, recheck = given.recheck == nil and M.RECHECK or given.recheck,
     with_canary = given.canary ~= false and not case.verb.once,
     to_change = story.planned.to_change, failed = 0, unreachable = 0, under_way = 0,
     begun = now, synced = now, flushed = now,
@@ -245,7 +246,6 @@ function M.resume(case, given)
     case.book:close()
     return outcome
   end
-  outcome:go_on()
   return begin(case, given, outcome)
 end
 

@@ -5,6 +5,7 @@
 -- needs no rule. Verify asks for what was planned, and what it would change is what differs.
 
 local journal = require "cipherscale.bulk.journal"
+local options = require "cipherscale.bulk.options"
 local state = require "cipherscale.bulk.state"
 
 local M = {}
@@ -67,7 +68,9 @@ function M.undo(case, given)
     undo_of = path, note = story.header.note, on_unknown = "skip", word = story.header.word,
     direct_roles = verb.prove and "assume" or nil,
   }
-  for name, value in pairs(given) do job[name] = value end
+  for _, name in ipairs(options.undo) do
+    if given[name] ~= nil then job[name] = given[name] end
+  end
   local lost = lost_for_good(story)
   if lost then job.note = job.note and job.note .. "; " .. lost or lost end
   function job.entries(tasks)

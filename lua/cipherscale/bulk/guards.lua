@@ -5,6 +5,7 @@
 -- applied, `stop` a running job from going on. There is no option that switches all of them off.
 
 local core = require "cipherscale.core"
+local PATIENT = require "cipherscale.bulk.patient"
 local text = require "cipherscale.bulk.text"
 
 local M = {}
@@ -51,13 +52,13 @@ local CANNOT_ACT = {
 --- @return number|table count how many, or the error
 --- @return number reads how many requests it took
 function M.admins(client)
-  local roles, err = client.roles:list()
+  local roles, err = client.roles:list(PATIENT)
   if not roles then return nil, err end
   local admins, count, reads = {}, 0, 1
   for _, role in ipairs(roles) do
     if gives_admin(role) then
       local users
-      users, err = client.roles:users(role.id, { groups = true })
+      users, err = client.roles:users(role.id, { groups = true }, PATIENT)
       if not users then return nil, err end
       reads = reads + 1
       for _, user in ipairs(users) do

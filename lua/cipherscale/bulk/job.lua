@@ -153,8 +153,10 @@ function Job:prepare(person)
   if self.verb.once and self.story.sending[person.n] then
     return nil, self:settle(person, "in_doubt", self:prior(person), FATE_UNKNOWN)
   end
-  if self.verb.once or not self:must_read() then return person.change, state.NOTHING end
-  local prior, in_doubt = self:prior(person), journal.in_doubt(self.story, person.n)
+  if not self:must_read() then return person.change, state.NOTHING end
+  -- What must not be repeated is not in doubt: its record would have told.
+  local prior = self:prior(person)
+  local in_doubt = not self.verb.once and journal.in_doubt(self.story, person.n)
   local held, err = self:read(person)
   if not held then return nil, self:fail(person, prior, err, in_doubt) end
   local change = person.change

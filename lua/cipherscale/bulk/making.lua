@@ -150,16 +150,18 @@ function Making:identify(person)
   self:unknown(person, ("no user has the e-mail '%s'%s"):format(given, nearest.hint(close)), close)
 end
 
+-- A plan that will not be made needs no more than to know who else is missing.
+function Making:doomed()
+  return #self.problems > 0 or self.job.on_unknown ~= "skip" and self.search:lacks_somebody()
+end
+
 -- Finds out who is meant and what they hold. Runs as a task.
 function Making:look(person)
   self:identify(person)
   if person.again or not person.user then return end
   local shown, ids = self.search.holdings[person.n], self.search.ids
   person.holding = shown
-  -- A plan that will not be made needs no more than to know who else is missing.
-  local doomed = #self.problems > 0
-    or self.job.on_unknown ~= "skip" and self.search:lacks_somebody()
-  if shown or doomed and ids[person.n] then return end
+  if shown or self:doomed() and ids[person.n] then return end
   self.planned.reads = self.planned.reads + 1
   local held, err = self.verb.read(self.client, person.user, self.concerned, self.witnesses)
   if not held and err.status == 404 then
@@ -175,7 +177,7 @@ end
 
 -- What a person is who would lose administration by a change: "ADMIN", "OWNER", or nil.
 function Making:admin_lost(person, change)
-  if not guards.takes_admin(change) then return nil end
+  if self.job.compares or not guards.takes_admin(change) then return nil end
   if not self.admins then
     local planned, admins, count, reads = self.planned, guards.admins(self.client)
     self.admins = assert(admins, count)
@@ -248,7 +250,7 @@ function Making:judge(person, change)
 end
 
 function Making:record(person)
-  if #self.problems > 0 then return end
+  if self:doomed() then return end
   local planned, change = self.planned, person.change
   if person.holding then change = change_of(person.holding, self.asks[person.n]) end
   if not person.again then planned.total = planned.total + 1 end
@@ -262,11 +264,10 @@ end
 
 -- `seconds_each` is what a request takes, the others that are under way with it counted in.
 function Making:record_planned(seconds_each)
-  local planned, pace, canary = self.planned, guards.pace(self.client), 0
+  local planned, canary = self.planned, 0
   if planned.to_change > 0 and not self.verb.once then canary = self.verb.effective and 3 or 1 end
-  planned.seconds = math.max((planned.requests + canary) * seconds_each,
-    pace and planned.requests / pace or 0)
   planned.requests = planned.requests + canary
+  planned.seconds = planned.requests * seconds_each
   planned.unprotected = self.search:unprotected()
   assert(self.book:append(journal.record("planned", planned)))
   assert(self.book:sync())

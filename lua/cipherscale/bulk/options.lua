@@ -83,8 +83,8 @@ local checks = {
   canary = kinds.boolean, recheck = kinds.age, max_duration = kinds.number,
 }
 
---- The options of a job beside `users` and the verb's sides; of apply and resume; and of undo.
-M.job = { "journal", "note", "on_unknown", "direct_roles" }
+--- The options of all jobs, see of_job; of apply and resume; and of undo.
+M.job = { "journal", "note", "on_unknown" }
 M.apply = { "on_progress", "on_result", "should_stop", "canary", "recheck", "max_duration" }
 M.undo = { "journal", "note" }
 
@@ -118,10 +118,17 @@ function M.problem(given, names, of_entry)
   return nil
 end
 
+--- The options of a verb's jobs, beside `users` and its sides.
+function M.of_job(verb)
+  local names = { table.unpack(verb.options or {}) }
+  for _, name in ipairs(M.job) do names[#names + 1] = name end
+  return names
+end
+
 --- What is wrong with a job, or nil.
 function M.job_problem(verb, job)
   local names = { "users", table.unpack(verb.sides) }
-  for _, name in ipairs(M.job) do names[#names + 1] = name end
+  for _, name in ipairs(M.of_job(verb)) do names[#names + 1] = name end
   local problem = M.problem(job, names)
   if problem then return problem end
   if job.users == nil then return "users" .. checks.users(nil) end

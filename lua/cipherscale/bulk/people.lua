@@ -34,6 +34,17 @@ local function person_problem(read, entry)
     .. nearest.hint(nearest.find("email", others), others)
 end
 
+-- An entry with what its metatable gives beside its own fields.
+local function with_inherited(entry)
+  if not getmetatable(entry) then return entry end
+  local all = {}
+  for _, names in ipairs { PERSON, WISHES } do
+    for name in pairs(names) do all[name] = entry[name] end
+  end
+  for name, value in pairs(entry) do all[name] = value end
+  return all
+end
+
 -- Our names count in whatever case they are written, since spreadsheets like capitals; but an "ID"
 -- beside an `email` may be anybody's. A blank cell says nothing.
 local function read_entry(entry, sides)
@@ -42,6 +53,7 @@ local function read_entry(entry, sides)
   elseif type(entry) ~= "table" then
     return { problem = options.wrong("string or table", entry) }
   end
+  entry = with_inherited(entry)
   local read, wishes, named = {}, {}, entry.id ~= nil or entry.email ~= nil
   for key, value in pairs(entry) do
     local name = type(key) == "string" and key:lower()

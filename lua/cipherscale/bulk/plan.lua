@@ -27,6 +27,12 @@ function M.new(case)
   end
   plan.note, plan.journal, plan.header = story.header.note, case.path, story.header
   plan.case = case
+  local pace = guards.pace(case.client)
+  if plan.to_change > 0 and os.time() - story.planned.at >= apply.RECHECK then
+    plan.requests = plan.requests + plan.to_change -- everybody is read again
+    plan.seconds = plan.seconds * plan.requests / story.planned.requests
+  end
+  plan.seconds = math.max(plan.seconds, pace and plan.requests / pace or 0)
   if plan.total > plan.to_change + plan.unchanged then
     for person in journal.people(case.book, story.header) do
       local list = person.withheld and plan.withheld or person.unknown and plan.unknown
@@ -56,7 +62,7 @@ function Plan:changes() return to_change(self, text.row) end
 --- @return boolean|nil ok
 --- @return string|nil problem
 function Plan:to_csv(path)
-  return text.to_csv(path, self.journal, self:changes(),
+  return text.to_csv(path, self:changes(),
     { "line", "user", "email", "add", "remove", "before" })
 end
 
@@ -74,11 +80,8 @@ function Plan:apply(given)
 end
 
 --- Why the plan may not be applied, as sentences.
---- @param limits? table the guards' options
-function Plan:refusals(limits)
-  local all = options.limits(self.header.limits)
-  for name, value in pairs(limits or {}) do all[name] = value end
-  return guards.ask("refuse", all, self.case.story.planned)
+function Plan:refusals()
+  return guards.ask("refuse", self.header.limits, self.case.story.planned)
 end
 
 -- The different changes with the number of people, the most frequent first; how many gain and lose

@@ -34,7 +34,7 @@ function M.new(case)
     total = planned.total, to_change = planned.to_change,
     changed = 0, unchanged = planned.unchanged, failed = 0, pending = planned.to_change,
     skipped = planned.total - planned.to_change - planned.unchanged,
-    note = header.note, journal = case.path, started = story.begun or os.time(),
+    note = header.note, journal = case.path, started = story.begun,
     elapsed = story.elapsed, stopped = ended.stopped, resume_at = ended.resume_at,
     -- Whether the canary found something else than was planned; and how many calls may have been
     -- done and are not sent again.
@@ -62,8 +62,11 @@ end
 --- How many would be tried by another run.
 function Report:left() return self.pending + self.failed - self.in_doubt end
 
---- Another run begins.
-function Report:go_on() self.stopped, self.resume_at, self.alarm = nil, nil, false end
+--- A run begins.
+function Report:begin()
+  self.started = self.started or os.time()
+  self.stopped, self.resume_at, self.alarm = nil, nil, false
+end
 
 --- A person with their fate, as on_result and rows() give it.
 --- @param cause? table what else is known of the error: status, code, attempts, request_id
@@ -123,7 +126,7 @@ function Report:to_csv(path, only)
   if only ~= nil and not COUNTS[only] then
     error(("bad argument #2 to 'to_csv' (unknown fate '%s')"):format(tostring(only)), 2)
   end
-  return text.to_csv(path, self.journal, rows(self, only), columns_of(self.header.columns))
+  return text.to_csv(path, rows(self, only), columns_of(self.header.columns))
 end
 
 -- The first of those who are not as asked.
@@ -156,8 +159,10 @@ function Report:__tostring()
     ("  %s changed, %s unchanged, %s failed, %s skipped, %s pending"):format(
       text.number(self.changed), text.number(self.unchanged), text.number(self.failed),
       text.number(self.skipped), text.number(self.pending)),
-    ("  begun %s%s, took %s"):format(text.time(self.started),
-      self.header.by and " by " .. text.clean(self.header.by) or "", text.duration(self.elapsed)),
+    ("  planned %s%s, %s"):format(text.time(self.header.at),
+      self.header.by and " by " .. text.clean(self.header.by) or "", self.started
+      and ("begun %s, took %s"):format(text.time(self.started), text.duration(self.elapsed))
+      or "not begun"),
   }
   if self.note then lines[#lines + 1] = "  note: " .. text.clean(self.note) end
   if self.stopped then lines[#lines + 1] = "  stopped: " .. text.clean(self.stopped) end

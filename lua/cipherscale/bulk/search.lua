@@ -6,6 +6,8 @@
 -- both are on pages that were read. Runs inside client:run.
 
 local core = require "cipherscale.core"
+local PATIENT = require "cipherscale.bulk.patient"
+local pages = require "cipherscale.pages"
 
 local M = {}
 
@@ -115,8 +117,7 @@ end
 -- Reads a page and takes note of its users; gives them, and the page.
 function Search:page(limit, offset)
   self.reads = self.reads + 1
-  local page, err = self.client.users:page({ limit = limit, offset = offset },
-    { total_timeout = 604800 }) -- many at once may wait their turn under a slow pace
+  local page, err = self.client.users:page({ limit = limit, offset = offset }, PATIENT)
   -- A limit over the service's own may be refused instead of cut: what it uses by itself is right.
   if not page and err.status == 400 and offset == 0 and limit then return self:page(nil, 0) end
   if not page then
@@ -124,6 +125,7 @@ function Search:page(limit, offset)
     return {}
   end
   local users = page.data or {}
+  page.total = pages.figure(page.total, 0)
   self.rows = self.rows + #users
   if self.total and page.total ~= self.total then self.shifted = true end
   for _, user in ipairs(users) do
@@ -138,9 +140,9 @@ function Search:needs_pages() return self.missing > self.missing_by.id end
 -- The pages are read in parallel where the service gives a total, else one after another.
 function Search:read_pages()
   local users, page = self:page(PAGE_SIZE, 0)
-  if #users == 0 then return end
-  local step, offset, total, first = #users, #users, page.total, id_of(users[1])
-  self.total = total
+  local step, offset, total, first = #users, #users, page and page.total, id_of(users[1])
+  self.total, self.shifted = total, step == 0 and total and total > 0
+  if step == 0 then return end
   -- The users who are left may be fewer than the pages that are left.
   local few = total and self.missing <= math.ceil((total - step) / step)
   if few and not self:needs_pages() then return end

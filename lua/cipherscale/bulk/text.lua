@@ -3,6 +3,7 @@
 -- How plans and reports put things for people to read. Everything that came from outside
 -- passes through clean(): a name must not be able to move the cursor of a terminal.
 
+local core = require "cipherscale.core"
 local csv = require "cipherscale.csv"
 local state = require "cipherscale.bulk.state"
 
@@ -63,11 +64,14 @@ end
 --- caller what is wrong with the path.
 --- @param columns table their names; a list is one cell, nothing an empty one
 --- @param fields? table what a row calls them, or the position among its `cells`, by these names
-function M.to_csv(path, journal, next_row, columns, fields)
+function M.to_csv(path, next_row, columns, fields)
   if type(path) ~= "string" then
     error(("bad argument #1 to 'to_csv' (path expected, got %s)"):format(type(path)), 2)
-  elseif path == journal then
-    error("bad argument #1 to 'to_csv' (that is the journal)", 2)
+  end
+  local book = core.journal.read(path)
+  if book then
+    book:close()
+    error("bad argument #1 to 'to_csv' (that is a journal)", 2)
   end
   return csv.write(path, columns, function()
     local row, cells = next_row(), {}

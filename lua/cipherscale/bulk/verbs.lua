@@ -7,11 +7,8 @@
 -- means that this table lacks a column.
 
 local core = require "cipherscale.core"
+local PATIENT = require "cipherscale.bulk.patient"
 local state = require "cipherscale.bulk.state"
-
--- For a job that may last for hours: the longest Retry-After to wait for, and no end to a call
--- that waits its turn.
-local PATIENT = core.options { max_retry_wait = 900, total_timeout = 604800 }
 
 -- How many users are asked at most whether the service tells direct roles from inherited ones.
 local PROOFS = 20
@@ -37,7 +34,7 @@ local function account(row)
   row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing.id } }
   -- The roles tell the tenant from another.
   row.list = function(client)
-    local roles, err = client.roles:list()
+    local roles, err = client.roles:list(PATIENT)
     if not roles then return nil, err end
     return { thing, table.unpack(roles) }
   end
@@ -56,9 +53,11 @@ local M = {
     noun = "role",
     -- The options that name things.
     sides = { "add", "remove", "set", "replace" },
+    -- Others that no other verb has.
+    options = { "direct_roles" },
     undo = "roles",
     -- Everything in the tenant that can be named.
-    list = function(client) return client.roles:list() end,
+    list = function(client) return client.roles:list(PATIENT) end,
     -- What a user page shows is direct and inherited together. It settles the matter where the
     -- user has none of the roles in question, or no group that a role could come from. Else there
     -- is something to be told apart, which is false; nil is a page that does not tell.
@@ -122,7 +121,7 @@ local M = {
     noun = "group",
     sides = { "add", "remove", "set" },
     undo = "groups",
-    list = function(client) return client.groups:list() end,
+    list = function(client) return client.groups:list(nil, PATIENT) end,
     shown = function(user, concerned)
       return listed(user.groups) and held_among(user.groups, concerned)
     end,
