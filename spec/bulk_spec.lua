@@ -28,8 +28,8 @@ describe("client.bulk", function()
         "bulk.roles: unknown option 'ad' (did you mean 'add'?)")
       raises({ users = {}, force = true, add = { "AUDITOR" } },
         "bulk.roles: unknown option 'force' (known: users, add, remove, set, replace, "
-          .. "direct_roles, journal, note, on_unknown, allow_owner, protect, allow_empty, max_changes, "
-          .. "max_removal_percent, min_admins, max_failures, max_unreachable)")
+          .. "direct_roles, journal, note, on_unknown, allow_owner, protect, allow_empty, "
+          .. "max_changes, max_removal_percent, min_admins, max_failures, max_unreachable)")
       raises({ users = { "u1" } },
         "bulk.roles: nothing to do: add, remove, set, replace expected")
       raises({ users = { "u1" }, set = { "BASIC" }, add = { "AUDITOR" } },

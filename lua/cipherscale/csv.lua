@@ -297,7 +297,7 @@ end
 -- Spreadsheets take a cell that begins so for a formula (CWE-1236), also behind a quote.
 local function written(cell)
   local value = tostring(cell)
-  if find(value, "^[=+%-@\t\r]") and not tonumber(value) then value = "'" .. value end
+  if type(cell) == "string" and find(cell, "^[=+%-@\t\r]") then value = "'" .. cell end
   if find(value, '[",;\r\n\t]') then value = '"' .. value:gsub('"', '""') .. '"' end
   return value
 end

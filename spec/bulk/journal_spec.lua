@@ -392,7 +392,7 @@ describe("the journal of a bulk job", function()
       start { users = users(5, { { roles = { "AUDITOR" } } }) }
       local input, output = tenant.unused_path(".csv"), tenant.unused_path(".csv")
       local file = assert(io.open(input, "w"))
-      file:write('email;name\nu1@example.com;Ann\nu2@example.com;"=1+1"\nu2@example.com;Twice\n'
+      file:write('email;name\nu1@example.com;-5\nu2@example.com;"=1+1"\nu2@example.com;Twice\n'
         .. "u3@example.com;\"Cy; Di\"\n")
       file:close()
       local made = plan { users = assert(cipherscale.csv(input)), add = { "AUDITOR" },
@@ -403,7 +403,7 @@ describe("the journal of a bulk job", function()
       assert(report:to_csv(output))
       local rows = csv_rows(output)
       assert.equal(4, #rows)
-      assert.same({ "u1@example.com", "Ann", "unchanged", "" },
+      assert.same({ "u1@example.com", "'-5", "unchanged", "" },
         { rows[1].email, rows[1].name, rows[1].bulk_fate, rows[1].bulk_added })
       assert.same({ "u2@example.com", "'=1+1", "changed", "AUDITOR" },
         { rows[2].email, rows[2].name, rows[2].bulk_fate, rows[2].bulk_added })

@@ -66,6 +66,12 @@ describe("making a bulk plan", function()
     assert.equal("unresolved", err.kind)
   end)
 
+  it("ends at an empty page where the total is far too large", function()
+    local _, err = plan({ "z@x.org" }, page(',"total":1e9', user "a"), page(',"total":1e9'))
+    assert.equal("shifted", err.kind)
+    assert.equal(3, #targets())
+  end)
+
   it("passes over what is no user on a page", function()
     local made = assert(plan({ "c@x.org" }, page("", user "a", "null"), page("", "7", user "b"),
       page("", "null", user "c")))

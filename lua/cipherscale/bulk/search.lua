@@ -126,7 +126,7 @@ function Search:page(limit, offset)
   end
   local users = page.data or {}
   page.total = pages.figure(page.total, 0)
-  self.rows = self.rows + #users
+  self.rows, self.over = self.rows + #users, self.over or #users == 0
   if self.total and page.total ~= self.total then self.shifted = true end
   for _, user in ipairs(users) do
     if id_of(user) then self:found(user) end
@@ -146,7 +146,7 @@ function Search:read_pages()
   -- The users who are left may be fewer than the pages that are left.
   local few = total and self.missing <= math.ceil((total - step) / step)
   if few and not self:needs_pages() then return end
-  while offset < (total or math.huge) and self.missing > 0 and not self.failure do
+  while offset < (total or math.huge) and self.missing > 0 and not (self.failure or self.over) do
     if total then
       self.tasks:spawn(self.page, self, step, offset)
     elseif page.hasNext == false then
@@ -154,7 +154,7 @@ function Search:read_pages()
     else
       users, page = self:page(step, offset)
       -- A service that knows no offset would give its first page for ever.
-      if #users == 0 or id_of(users[1]) == first then break end
+      if id_of(users[1]) == first then break end
     end
     offset = offset + #users
   end
