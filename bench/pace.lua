@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- run.lua pace [CHANGES]: plan:apply of a bulk job at the limit of a sandbox, by a client that has
--- to find the limit and by one that knows it (option `rate`). The plan is made before the measuring,
--- without a limit; apply has its defaults, so the canary is in it, and a plan this young is not
--- rechecked. Prints the share of requests that were refused, and the time as a ratio. A small
--- bucket that is refilled fast is the worst of them: it tells its limit only by a second refusal,
--- and two waits of a whole second are 20 % of ten. The same styles, simulated for hours:
--- spec/pace_limits_spec.lua.
+-- to find the limit and by one that knows it (option `rate`). The plan is made before that, without
+-- a limit; apply has its defaults, so the canary is in it, and a plan this young is not rechecked.
+-- Prints the share of requests that were refused, and the time as a ratio. A small bucket that is
+-- refilled fast is the worst of them: it tells its limit only by a second refusal, and by a third
+-- when the canary's reads came out of the same bucket; each is a wait of a whole second in ten.
+-- The same styles, simulated for hours: spec/pace_limits_spec.lua.
 
 local cipherscale = require "cipherscale"
 local core = require "cipherscale.core"
