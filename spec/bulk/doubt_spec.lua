@@ -227,6 +227,16 @@ describe("what a job has done", function()
       assert.truthy(report.stopped:find("(max_unreachable)", 1, true), report.stopped)
       assert.is_true(report.pending > 40)
     end)
+
+    it("is as it was where the next run cannot try again: the first failure stays", function()
+      local made = invited(4)
+      tenant.server:misbehave { match = { method = "POST", path = "/u2/" },
+        fail = { status = 400 } }
+      assert(made:apply())
+      refused("read_only", reader().bulk:resume(path))
+      local row = tenant.rows_of(assert(tenant.client.bulk:report(path))).u2
+      assert.same({ "failed", 400 }, { row.fate, row.status })
+    end)
   end)
 
   describe("can be undone", function()

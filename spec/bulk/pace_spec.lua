@@ -63,4 +63,22 @@ describe("a bulk job where the service allows only so much", function()
     -- A client that knew nothing would send 32 at once, of which 10 pass.
     assert.is_true(refused() < 10, ("%d refused"):format(refused()))
   end)
+
+  it("asks should_stop for no more people at once, also where it waits for an answer", function()
+    tenant.start({ users = tenant.users(20) }, { max_in_flight = 16, rate = 4 })
+    local made = tenant.plan { users = tenant.emails(20), add = { "AUDITOR" } }
+    local asked, asking, most = 0, 0, 0
+    local report = assert(made:apply {
+      canary = false,
+      should_stop = function()
+        asked, asking = asked + 1, asking + 1
+        most = math.max(most, asking)
+        assert(tenant.client.users:get "u1")
+        asking = asking - 1
+        return asked > 1
+      end,
+    })
+    assert.equal(1, report.changed)
+    assert.is_true(most <= 8, ("%d at once"):format(most))
+  end)
 end)

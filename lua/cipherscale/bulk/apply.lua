@@ -49,7 +49,8 @@ end
 
 -- Where the service allows only so much, what is begun waits its turn inside the client, and would
 -- still be sent after a stop. So no more people are under way than two seconds' worth.
-function Job:hold_back(rate)
+function Job:hold_back()
+  local rate = guards.pace(self.client)
   while rate and not self.stopped and self.under_way >= math.max(1, math.ceil(rate * 2)) do
     if self.progress then self:call("on_progress", self.progress) end
     self.signal = self.signal or {}
@@ -60,8 +61,6 @@ end
 
 -- Whom to change next; nil when there is nobody left, or the job stops.
 function Job:next_person()
-  local rate = guards.pace(self.client)
-  if rate then self:hold_back(rate) end
   if self.stopped then return nil end
   local ok, person = pcall(self.people)
   if not ok then
@@ -92,15 +91,17 @@ function Job:run(tasks)
     local fate = person and first(self, person)
   until not person or fate == "changed" or fate == "verified" or fate and not self.with_canary
   local function work()
-    for person in self.next_person, self do
-      self.under_way = self.under_way + 1
-      self:change(person)
+    repeat
+      self:hold_back()
+      self.under_way = self.under_way + 1 -- also while should_stop waits for an answer
+      local somebody = self:next_person()
+      if somebody then self:change(somebody) end
       self.under_way = self.under_way - 1
       if self.signal then -- others are held back
         tasks.scheduler:wake_waiters(self.signal)
         self.signal = nil
       end
-    end
+    until not somebody
   end
   for _ = 1, tasks.scheduler.limit do tasks:spawn(work) end
   tasks:wait()
