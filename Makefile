@@ -329,7 +329,7 @@ help:
 #? make valgrind   the suite under valgrind
 #? make rock       installs by LuaRocks and by make into empty trees, and tries both
 #? make contract   every request of the client against Prism, from npm, into build/
-#? make bench      the cost against a bare libcurl loop; BENCH="bulk 1000" or BENCH=pace
+#? make bench      the cost against a bare libcurl loop; one part: BENCH=main, bulk, jobs, pace
 #? make install    PREFIX, DESTDIR, INST_LUADIR, INST_LIBDIR, INST_BINDIR
 #? make clean      removes build/
 #? Settable: CC CFLAGS CPPFLAGS LDFLAGS LUA LUA_INCDIR, WERROR=1, LIVE=1 (keeps CIPHERSCALE_*)

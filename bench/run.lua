@@ -3,15 +3,16 @@
 -- same (bench/bare.c), each run in a process of its own, by turns. Prints medians and what
 -- they are of the bare loop's; asserts nothing about time.
 --
---   run.lua [ROUNDS]         against nginx that answers constants, on a processor of its own
+--   run.lua                  all of these, as they are by default
+--   run.lua main [ROUNDS]    against nginx that answers constants, on a processor of its own
 --                            where there are two; one call after another also where both
 --                            share one, since waking the other may outweigh all the rest
---   run.lua jobs [ROUNDS]    bulk jobs: apply against the bare loop, with a journal and without,
---                            memory, reads of a plan
 --   run.lua bulk [USERS] [ROUNDS]
 --                            a bulk job against a fresh sandbox, and the bare loop with the
 --                            very requests that the sandbox noted, against a fresh one
---   run.lua pace [CHANGES]   a job at a service's limit, see bench/pace.lua
+--   run.lua jobs [ROUNDS]    bulk jobs: apply against the bare loop, with a journal and without,
+--                            memory, reads of a plan
+--   run.lua pace [CHANGES]   a bulk job at a service's limit, see bench/pace.lua
 
 local measure = require "bench.measure"
 local server = require "spec.support.server"
@@ -28,7 +29,7 @@ location / {
   return 200 '[%s,%s]';
 }]]
 
-local function bench(rounds)
+local function main(rounds)
   local pinned = measure.succeeds("taskset -c 0 true && taskset -c 1 true")
   local nginx = require("spec.support.nginx").start {
     block = BLOCK:format(ROLE:format(1, "Basic", "BASIC"), ROLE:format(2, "Auditor", "AUDITOR")),
@@ -139,6 +140,7 @@ local function bulk_rounds(folder, users, rounds)
   measure.row("client, plan and apply", both, bare)
   measure.row("  of it the plan", plans, bare)
   measure.row("  of it apply", applies, bare)
+  print()
 end
 
 local function bulk(users, rounds)
@@ -155,12 +157,14 @@ local function bulk(users, rounds)
   if not ok then error(err, 0) end
 end
 
-if arg[1] == "bulk" then
-  bulk(tonumber(arg[2]) or 1000, tonumber(arg[3]) or 5)
-elseif arg[1] == "jobs" then
-  require "bench.jobs"(tonumber(arg[2]) or 5)
-elseif arg[1] == "pace" then
-  dofile("bench/pace.lua")(tonumber(arg[2]) or 2000)
-else
-  bench(tonumber(arg[1]) or 5)
+local parts = {
+  main = function(rounds) main(rounds or 5) end,
+  bulk = function(users, rounds) bulk(users or 1000, rounds or 5) end,
+  jobs = function(rounds) require "bench.jobs"(rounds or 5) end,
+  pace = function(changes) require "bench.pace"(changes or 2000) end,
+}
+
+for _, name in ipairs(arg[1] and { arg[1] } or { "main", "bulk", "jobs", "pace" }) do
+  local part = assert(parts[name], "no part of the benchmarks: " .. name)
+  part(tonumber(arg[2]), tonumber(arg[3]))
 end
