@@ -1,10 +1,17 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Changes for many people at once: client.bulk. This file is the door: it makes one method for
--- each row of bulk/verbs.lua, and those that take a journal. The rest of the story is in bulk/:
--- people (who is meant), things (what is meant), search (who that is in the tenant) → making →
--- plan, in a journal → guards → apply → report. Undo is a plan, too: from what a journal says was
--- done (followup). The whole layer calls resource methods of the client and nothing else.
+-- each row of bulk/verbs.lua, and those that take a journal. The whole layer calls resource methods
+-- of the client and nothing else. The rest of the story is in bulk/:
+--
+--   options, people, things   what is given: options, who is meant, what is meant
+--   search, making            who that is in the tenant, what they hold, what is to change
+--   journal                   where that is written down, and all that happens to it later
+--   plan, guards              what is shown, and why it would be refused or stopped
+--   apply, job                runs a plan; what is done for one person
+--   report, progress          what became of everybody, and how far it is
+--   followup                  new jobs out of an old one's journal: undo, verify
+--   state, text, patient      sets of ids; texts for people; the options of every call
 
 local apply = require "cipherscale.bulk.apply"
 local followup = require "cipherscale.bulk.followup"
