@@ -197,7 +197,7 @@ M.report = class("Report", "What became of a bulk job. `tostring(report)` shows 
   { "complete", "boolean", "Nobody failed, was skipped or is pending." },
   { "stopped?", "string", "Why it ended early." },
   { "resume_at?", "number", "When the service wants to be asked again." },
-  { "started", "number", "A time." }, { "elapsed", "number", "Seconds." },
+  { "started?", "number", "A time." }, { "elapsed", "number", "Seconds." },
   { "note?", "string", "" }, { "journal?", "string", "Where it is kept." },
 }, {
   method("rows", {}, { { "fun(): cipherscale.ReportRow?", "iterator" } },

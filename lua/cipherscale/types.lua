@@ -1207,7 +1207,7 @@ function Plan:apply(options) end
 ---@field complete boolean Nobody failed, was skipped or is pending.
 ---@field stopped? string Why it ended early.
 ---@field resume_at? number When the service wants to be asked again.
----@field started number A time.
+---@field started? number A time.
 ---@field elapsed number Seconds.
 ---@field note? string
 ---@field journal? string Where it is kept.
