@@ -7,7 +7,10 @@
 local cipherscale = require "cipherscale"
 local scripted = require "spec.support.server"
 
-local ROLES = { body = '[{"id":"r-audit","type":"AUDITOR","name":"Auditor","deleteable":false}]' }
+-- Some of it is no role.
+local ROLES = {
+  body = '[null,{"id":"r-audit","type":"AUDITOR","name":"Auditor","deleteable":false},7,{}]',
+}
 
 describe("making a bulk plan", function()
   local server, client

@@ -6,6 +6,7 @@
 
 local core = require "cipherscale.core"
 local PATIENT = require "cipherscale.bulk.patient"
+local state = require "cipherscale.bulk.state"
 local text = require "cipherscale.bulk.text"
 
 local M = {}
@@ -52,13 +53,13 @@ local CANNOT_ACT = {
 --- @return number|table count how many, or the error
 --- @return number reads how many requests it took
 function M.admins(client)
-  local roles, err = client.roles:list(PATIENT)
+  local roles, err = state.known(client.roles:list(PATIENT))
   if not roles then return nil, err end
   local admins, count, reads = {}, 0, 1
   for _, role in ipairs(roles) do
     if gives_admin(role) then
       local users
-      users, err = client.roles:users(role.id, { groups = true }, PATIENT)
+      users, err = state.known(client.roles:users(role.id, { groups = true }, PATIENT))
       if not users then return nil, err end
       reads = reads + 1
       for _, user in ipairs(users) do

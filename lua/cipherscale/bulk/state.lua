@@ -16,6 +16,16 @@ function M.each(things, name, set)
   return list
 end
 
+--- What has an id in a list that the service gave, which may hold anything; or nil, err.
+function M.known(things, err)
+  if not things then return nil, err end
+  local list = {}
+  for _, thing in ipairs(things) do
+    if type(thing) == "table" and type(thing.id) == "string" then list[#list + 1] = thing end
+  end
+  return list
+end
+
 --- A list of things as a set of ids; the values say what to call them.
 function M.of(things)
   local set = {}

@@ -34,7 +34,7 @@ local function account(row)
   row.noun, row.sides, row.fixed = row.thing, {}, { [row.side] = { thing.id } }
   -- The roles tell the tenant from another.
   row.list = function(client)
-    local roles, err = client.roles:list(PATIENT)
+    local roles, err = state.known(client.roles:list(PATIENT))
     if not roles then return nil, err end
     return { thing, table.unpack(roles) }
   end
@@ -57,7 +57,7 @@ local M = {
     options = { "direct_roles" },
     undo = "roles",
     -- Everything in the tenant that can be named.
-    list = function(client) return client.roles:list(PATIENT) end,
+    list = function(client) return state.known(client.roles:list(PATIENT)) end,
     -- What a user page shows is direct and inherited together. It settles the matter where the
     -- user has none of the roles in question, or no group that a role could come from. Else there
     -- is something to be told apart, which is false; nil is a page that does not tell.
@@ -69,7 +69,7 @@ local M = {
     end,
     -- What one user holds, of the things concerned. `witnesses` collects those for `prove`.
     read = function(client, id, concerned, witnesses)
-      local roles, err = client.users:roles(id, { rolesOnly = true }, PATIENT)
+      local roles, err = state.known(client.users:roles(id, { rolesOnly = true }, PATIENT))
       if not roles then return nil, err end
       if witnesses and #roles > 0 and #witnesses < PROOFS then
         witnesses[#witnesses + 1] = { id = id, roles = state.of(roles) }
@@ -80,7 +80,8 @@ local M = {
     -- direct and inherited roles differ. A service that ignored it would show the same twice.
     prove = function(client, witnesses)
       for n, witness in ipairs(witnesses) do
-        local inherited, err = client.users:roles(witness.id, { groupsOnly = true }, PATIENT)
+        local inherited, err = state.known(
+          client.users:roles(witness.id, { groupsOnly = true }, PATIENT))
         if not inherited then return nil, err end
         if not state.equal(witness.roles, state.of(inherited)) then return n end
       end
@@ -94,7 +95,7 @@ local M = {
     end,
     -- All that a user has in the end, whatever it comes from: none of it may be lost unasked.
     effective = function(client, id)
-      local roles, err = client.users:roles(id, nil, PATIENT)
+      local roles, err = state.known(client.users:roles(id, nil, PATIENT))
       return roles and state.of(roles), err
     end,
     -- Sends one change; the third value is what was done before an error.
@@ -121,7 +122,7 @@ local M = {
     noun = "group",
     sides = { "add", "remove", "set" },
     undo = "groups",
-    list = function(client) return client.groups:list(nil, PATIENT) end,
+    list = function(client) return state.known(client.groups:list(nil, PATIENT)) end,
     shown = function(user, concerned)
       return listed(user.groups) and held_among(user.groups, concerned)
     end,
