@@ -75,6 +75,15 @@ describe("the input of a bulk job", function()
     end)
   end)
 
+  it("may be a CSV file that is malformed in the middle: an error with its line, no plan", function()
+    start { users = users(2) }
+    local journal = tenant.unused_path(".jsonl")
+    local name = file_for "id\nu1\nu\255\n"
+    assert.same({ name .. ", line 3: not valid UTF-8 (byte 0xFF); save the file as UTF-8" },
+      problems_of { users = assert(cipherscale.csv(name)), add = { "AUDITOR" }, journal = journal })
+    assert.is_nil(io.open(journal))
+  end)
+
   describe("may name somebody twice", function()
     before_each(function() start { users = users(3) } end)
 
