@@ -75,7 +75,18 @@ describe("the input of a bulk job", function()
     end)
   end)
 
-  it("may be a CSV file that is malformed in the middle: an error with its line, no plan", function()
+  it("may be anything that is called, which raises what it raises", function()
+    start { users = users(1) }
+    local source = setmetatable({ problem = "none" }, {
+      __call = function() error("gone", 0) end,
+    })
+    local ok, message = pcall(tenant.client.bulk.roles, tenant.client.bulk,
+      { users = source, add = { "AUDITOR" } })
+    assert.is_false(ok)
+    assert.truthy(message:find("^gone"))
+  end)
+
+  it("may be a CSV file that is malformed in the middle: an error with its line", function()
     start { users = users(2) }
     local journal = tenant.unused_path(".jsonl")
     local name = file_for "id\nu1\nu\255\n"

@@ -9,7 +9,8 @@ local scripted = require "spec.support.server"
 
 -- Some of it is no role.
 local ROLES = {
-  body = '[null,{"id":"r-audit","type":"AUDITOR","name":"Auditor","deleteable":false},7,{}]',
+  body = '[null,{"id":"r-audit","type":"AUDITOR","name":"Auditor","deleteable":false},7,{},'
+    .. '{"id":"r-7","name":7}]',
 }
 
 describe("making a bulk plan", function()
@@ -66,6 +67,13 @@ describe("making a bulk plan", function()
   it("ends where the same page comes again", function()
     local _, err = plan({ "z@x.org" }, page(',"hasNext":true', user "a", user "b"),
       page(',"hasNext":true', user "a", user "b"))
+    assert.equal("unresolved", err.kind)
+  end)
+
+  it("takes for no name what is none", function()
+    server = scripted.start { answers = { ROLES } }
+    client = cipherscale.new { api_key = "key", base_url = server.url }
+    local _, err = client.bulk:roles { users = { "u1" }, add = { "AUDITO" } }
     assert.equal("unresolved", err.kind)
   end)
 

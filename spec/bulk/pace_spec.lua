@@ -61,6 +61,22 @@ describe("a bulk job where the service allows only so much", function()
     assert.is_true(report.changed <= 6, tostring(report))
   end)
 
+  it("ends where the callback of somebody held back waits until everybody else is done", function()
+    tenant.start({ users = tenant.users(9) }, { max_in_flight = 12, rate = 4 })
+    local made, calls = tenant.plan { users = tenant.emails(9), add = { "AUDITOR" } }, 0
+    local report = assert(made:apply {
+      canary = false,
+      on_progress = function()
+        calls = calls + 1
+        -- Eight are two seconds' worth; those who are held back are told of progress, too.
+        for _ = 1, calls == 4 and 9 or calls < 4 and 1 or 0 do
+          assert(tenant.client.roles:list())
+        end
+      end,
+    })
+    assert.is_true(report.complete, tostring(report))
+  end)
+
   it("asks should_stop for no more people at once, also where it waits for an answer", function()
     tenant.start({ users = tenant.users(20) }, { max_in_flight = 16, rate = 4 })
     local made = tenant.plan { users = tenant.emails(20), add = { "AUDITOR" } }

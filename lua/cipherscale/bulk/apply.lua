@@ -52,9 +52,10 @@ end
 local function hold_back(job)
   local rate = guards.pace(job.client)
   while rate and not job.stopped and job.under_way >= math.max(1, math.ceil(rate * 2)) do
+    local signal = job.signal or {}
+    job.signal = signal -- before the callback, which may wait until the others have ended
     job:call("on_progress", job.progress)
-    job.signal = job.signal or {}
-    job.tasks.scheduler:wait_for(job.signal)
+    job.tasks.scheduler:wait_for(signal)
     rate = guards.pace(job.client)
   end
 end

@@ -335,8 +335,10 @@ function M.make(client, verb, job)
   book:close()
   if path then os.remove(path) end
   -- A CSV reader keeps what is wrong with its file.
-  local malformed = type(job.users) == "table" and job.users.problem
-  if malformed then problem = unresolved { { message = malformed } } end
+  local malformed = type(job.users) == "table" and rawget(job.users, "problem")
+  if type(malformed) == "string" and tostring(problem):find(malformed, 1, true) == 1 then
+    problem = unresolved { { message = malformed } }
+  end
   -- What a call or a journal says is given back; what else the job's iterator raises is raised.
   if getmetatable(problem) == "cipherscale.error" then return nil, problem end
   error(problem, 0)

@@ -23,6 +23,7 @@ function M.catalogue(noun, things)
   -- `called` is what each name could mean: an id, or else a type or an exact name.
   local called, names, by_id, built_in = {}, {}, {}, {}
   local function call(thing, name)
+    if type(name) ~= "string" then return end -- some have none
     if not called[name] then called[name], names[#names + 1] = {}, name end
     table.insert(called[name], thing)
   end
@@ -39,8 +40,8 @@ function M.catalogue(noun, things)
   for _, thing in ipairs(things) do
     local kind, name = thing.type, thing.name
     -- Custom roles share the type of a built-in one: it then means the built-in one.
-    if kind and (built_in[kind] or thing) == thing then call(thing, kind) end
-    if name and name ~= kind then call(thing, name) end
+    if (built_in[kind] or thing) == thing then call(thing, kind) end
+    if name ~= kind then call(thing, name) end
   end
   for id, thing in pairs(by_id) do called[id] = { thing } end
   for _, thing in ipairs(things) do
