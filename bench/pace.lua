@@ -21,6 +21,9 @@ local STYLES = {
   { "a bucket of 200, 200 a second", { style = "bucket", per_second = 200 }, rate = 200 },
   { "a bucket of 10, 200 a second", { style = "bucket", burst = 10, per_second = 200 },
     rate = 195 },
+  -- Everybody is read before the change.
+  { "200 reads, 200 writes a second", { per_second = 200, split = true }, rate = 390,
+    apply = { recheck = 0 } },
   { "20 in 3 seconds, in windows", { requests = 20, seconds = 3 }, rate = 6.5, part = 0.1 },
 }
 
@@ -36,18 +39,18 @@ local function line(name, sent, refused, seconds, ideal)
     100 * refused / sent, seconds, seconds / ideal))
 end
 
-local function job(limit, changes, options)
+local function job(style, changes, rate)
   local server = sandbox.start { users = changes }
-  local client, ids = server:client(options), {}
+  local client, ids = server:client { rate = rate }, {}
   for i, user in ipairs(server:state().users) do ids[i] = user.id end
   local plan = cipherscale.assert(client.bulk:roles {
     users = ids, add = { "AUDITOR" }, max_changes = changes,
   })
   assert(plan.to_change == changes)
-  server:misbehave { limit = limit }
+  server:misbehave { limit = style[2] }
   server:clear_requests()
   local started = core.now()
-  local report = cipherscale.assert(plan:apply())
+  local report = cipherscale.assert(plan:apply(style.apply))
   local seconds, sent, refused = core.now() - started, 0, 0
   assert(report.complete, tostring(report))
   for _, request in ipairs(server:requests()) do
@@ -66,8 +69,8 @@ return function(changes)
   local ideal
   for _, style in ipairs(STYLES) do
     local n = math.ceil(changes * (style.part or 1))
-    if style.rate then ideal = job(style[2], n, { rate = style.rate }) end
-    local seconds, sent, refused = job(style[2], n)
+    if style.rate then ideal = job(style, n, style.rate) end
+    local seconds, sent, refused = job(style, n)
     line(style[1], sent, refused, seconds, ideal)
   end
   print "single calls, simulated, 20 ms a round trip; ratio to a client that is never refused"
