@@ -202,53 +202,46 @@ local function begin(case, given, outcome)
     if #sentences == 0 then return run(case, given, limits, outcome) end
     err = refused(table.concat(sentences, "; "))
   end
-  if case.path then case.book:close() end
   return nil, err
 end
 
--- The case of a plan that is applied for the first time, or nil and an error. Its journal is read
--- anew: meanwhile it may have become another one, or have been applied.
-local function reopen(plan)
-  local path, book, err = plan.journal, plan.case.book, nil
-  if path then book, err = journal.open(path) end
-  if not book then return nil, err end
+-- A plan's journal is read anew: meanwhile it may have become another one, or have been applied.
+local function begin_plan(plan, book, given)
+  local path, outcome = plan.journal, nil
   local story, problem = journal.story(book, path)
   if story and story.header.line ~= plan.header.line then
     problem = path .. " holds another plan now"
   end
-  if problem then
-    err = journal.failure(problem)
-  elseif story.opened then
-    err = refused("this plan was applied already" .. (path
+  if problem then return nil, journal.failure(problem) end
+  if story.opened then
+    return nil, refused("this plan was applied already" .. (path
       and (": go on with client.bulk:resume %q"):format(path)
       or "; make a new one, which takes up what is left"))
-  else
-    return merged(plan.case, { book = book, story = story })
   end
-  if path then book:close() end
-  return nil, err
+  local case = merged(plan.case, { book = book, story = story })
+  plan.report = report.new(case)
+  outcome, problem = begin(case, given, plan.report)
+  if not outcome then plan.report = nil end
+  return outcome, problem
 end
 
 --- Applies a plan for the first time.
 function M.plan(plan, given)
-  local case, err = reopen(plan)
-  if not case then return nil, err end
-  plan.report = report.new(case)
+  local path = plan.journal
+  if not path then return begin_plan(plan, plan.case.book, given) end
+  local book, err = journal.open(path)
+  if not book then return nil, err end
   local outcome
-  outcome, err = begin(case, given, plan.report)
-  if outcome then return outcome end
-  plan.report = nil
-  return nil, err
+  outcome, err = begin_plan(plan, book, given)
+  book:close()
+  return outcome, err
 end
 
 --- Goes on with a job, or begins it.
 --- @param case table of a journal that is open for writing
 function M.resume(case, given)
   local outcome = report.new(case)
-  if case.story.opened and outcome:left() == 0 then
-    case.book:close()
-    return outcome
-  end
+  if case.story.opened and outcome:left() == 0 then return outcome end
   return begin(case, given, outcome)
 end
 

@@ -43,12 +43,8 @@ end
 --- Does a change take administration away?
 function M.takes_admin(change) return any(change.remove, gives_admin) end
 
--- Whoever never came, or may not come any more, administrates nothing.
-local CANNOT_ACT = {
-  deactivated = true, inactive = true, invited = true, pending = true, expired = true,
-}
-
 --- Who administrates a tenant: the active users who hold ADMIN or OWNER, directly or by a group.
+--- Whoever never came, or may not come any more, administrates nothing.
 --- @return table|nil admins id → "ADMIN" or "OWNER"
 --- @return number|table count how many, or the error
 --- @return number reads how many requests it took
@@ -63,8 +59,7 @@ function M.admins(client)
       if not users then return nil, err end
       reads = reads + 1
       for _, user in ipairs(users) do
-        local status = type(user.status) == "string" and user.status:lower()
-        if not CANNOT_ACT[status] then
+        if not state.lacks(user) then
           if not admins[user.id] then count = count + 1 end
           admins[user.id] = admins[user.id] == "OWNER" and "OWNER" or role.type
         end

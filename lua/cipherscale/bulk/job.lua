@@ -12,8 +12,8 @@ local text = require "cipherscale.bulk.text"
 
 -- Seconds: how long an outcome may wait to be written, and to be safe on the disk.
 local FLUSH_EVERY, SYNC_EVERY = 0.02, 1
--- How often a change whose fate is unclear is read again and sent again.
-local UNCLEAR_ROUNDS = 3
+-- How often a change is sent, where its fate is unclear.
+local MOST_SENT = 3
 -- The client itself says no: whatever is tried next would not be sent either.
 local NEVER_SENT = { refused = true, closed = true }
 local UNREACHABLE = { network = true, timeout = true, tls = true }
@@ -120,20 +120,18 @@ end
 -- was done before. Gives the fate, what was done in all, the error, and where more may have been
 -- done, why it cannot be read back.
 function Job:send(person, change, done)
-  local send = self.verb.send
-  local ok, err, part = send(self.client, person.user, change)
-  if ok then return "changed", person.change end
-  for round = 1, UNCLEAR_ROUNDS do
+  local fate, ok, err, part = "changed", nil, nil, nil
+  for _ = 1, MOST_SENT do
+    ok, err, part = self.verb.send(self.client, person.user, change)
+    if ok then return fate, person.change end
     if part and #part.add + #part.remove > 0 then done = state.both(person.change, done, part) end
     if not err.ambiguous then return "failed", done, err end
     if self.verb.once then return "in_doubt", state.NOTHING, err end
     local held, problem = self:read(person)
     if not held then return "failed", done, err, problem end
     done, change = state.split(held, person.change)
-    if #change.add + #change.remove == 0 then return "verified", person.change end
-    if round == UNCLEAR_ROUNDS then break end
-    ok, err, part = send(self.client, person.user, change)
-    if ok then return "verified", person.change end
+    fate = "verified"
+    if #change.add + #change.remove == 0 then return fate, person.change end
   end
   return "failed", done, err
 end

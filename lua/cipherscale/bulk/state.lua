@@ -16,6 +16,15 @@ function M.each(things, name, set)
   return list
 end
 
+-- What accounts lack in their states: access, or an invitation that was accepted.
+local LACKS = {
+  deactivated = "access", inactive = "access",
+  pending = "invitation", invited = "invitation", expired = "invitation",
+}
+
+--- What keeps a user from acting: "access", "invitation", or nil.
+function M.lacks(user) return type(user.status) == "string" and LACKS[user.status:lower()] or nil end
+
 --- What has an id in a list that the service gave, which may hold anything; or nil, err.
 function M.known(things, err)
   if not things then return nil, err end

@@ -20,9 +20,7 @@ end
 
 --- 1234567 → "1,234,567"
 function M.number(n)
-  local digits = ("%d"):format(n)
-  local first = (#digits - 1) % 3 + 1
-  return digits:sub(1, first) .. digits:sub(first + 1):gsub("%d%d%d", ",%0")
+  return (("%d"):format(n):reverse():gsub("%d%d%d", "%0,"):reverse():gsub("^,", ""))
 end
 
 --- "1 entry", "1,002 entries"

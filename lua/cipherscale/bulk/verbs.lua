@@ -24,9 +24,6 @@ end
 
 local function listed(value) return type(value) == "table" and value or nil end
 
-local NO_ACCESS = { deactivated = true, inactive = true }
-local NOT_ACCEPTED = { pending = true, invited = true, expired = true }
-
 -- A verb about the state of the account: one thing that is held but in some states. The method of
 -- client.users that gives it, or takes it away, has the verb's name.
 local function account(row)
@@ -38,10 +35,7 @@ local function account(row)
     if not roles then return nil, err end
     return { thing, table.unpack(roles) }
   end
-  row.shown = function(user)
-    local status = type(user.status) == "string" and user.status:lower()
-    return row.without[status] and {} or { [thing.id] = true }
-  end
+  row.shown = function(user) return { [thing.id] = state.lacks(user) ~= thing.id or nil } end
   row.send = function(client, id) return client.users[row.name](client.users, id, PATIENT) end
   return row
 end
@@ -145,17 +139,17 @@ local M = {
   account {
     name = "deactivate",
     doc = "Suspends accounts; what they have is kept. Undone, all are active, also the invited.",
-    thing = "access", side = "remove", without = NO_ACCESS, undo = "reactivate",
+    thing = "access", side = "remove", undo = "reactivate",
   },
   account {
     name = "reactivate",
     doc = "Gives deactivated accounts access again.",
-    thing = "access", side = "add", without = NO_ACCESS, undo = "deactivate",
+    thing = "access", side = "add", undo = "deactivate",
   },
   account {
     name = "invite",
     doc = "Mails invitations to people who have not accepted one; each at most once.",
-    thing = "invitation", side = "add", without = NOT_ACCEPTED,
+    thing = "invitation", side = "add",
     -- An e-mail goes out: never sent again by itself, nothing to read back, nothing to undo.
     once = true,
   },
