@@ -20,9 +20,7 @@ local M = {}
 --- Seconds: how old what a plan saw may be.
 M.RECHECK = 300
 
-local function refused(sentence)
-  return core.error { kind = "refused", message = sentence }
-end
+local function refused(why) return core.error { kind = "refused", message = why } end
 
 -- Finds out who is protected. E-mails that the plan did not know of are found: it may know the
 -- people by id alone.

@@ -113,11 +113,8 @@ end
 function M.differences(plan)
   local list = plan.unknown
   for row in plan:changes() do list[#list + 1] = row end
-  for n, row in ipairs(list) do
-    list[n] = {
-      user = row.user, email = row.email, line = row.line, missing = row.add, extra = row.remove,
-      reason = row.reason,
-    }
+  for _, row in ipairs(list) do
+    row.missing, row.extra, row.add, row.remove, row.before = row.add, row.remove, nil, nil, nil
   end
   table.sort(list, function(a, b) return a.line < b.line end)
   return list

@@ -17,31 +17,22 @@ local function share_of(limit, whole)
   return percent and math.floor(whole * tonumber(percent) / 100) or limit
 end
 
--- A role is what it is; a group gives the roles that it has.
-local function gives(thing, kind)
-  if thing.type == kind then return true end
-  for _, given in ipairs(thing.gives or {}) do
-    if given == kind then return true end
-  end
-  return false
-end
-
-local function gives_owner(thing) return gives(thing, "OWNER") end
-
 -- Whoever has no access administrates nothing.
-local function gives_admin(thing)
-  return gives(thing, "ADMIN") or gives(thing, "OWNER") or thing.id == "access"
-end
+local OWNER, ADMIN = { OWNER = true }, { ADMIN = true, OWNER = true, access = true }
 
-local function any(things, matches)
+-- Is any of some things of these kinds? A role is what it is; a group gives the roles that it has.
+local function any(things, kinds)
   for _, thing in ipairs(things) do
-    if matches(thing) then return true end
+    if kinds[thing.type or thing.id] then return true end
+    for _, given in ipairs(thing.gives or {}) do
+      if kinds[given] then return true end
+    end
   end
   return false
 end
 
 --- Does a change take administration away?
-function M.takes_admin(change) return any(change.remove, gives_admin) end
+function M.takes_admin(change) return any(change.remove, ADMIN) end
 
 --- Who administrates a tenant: the active users who hold ADMIN or OWNER, directly or by a group.
 --- Whoever never came, or may not come any more, administrates nothing.
@@ -53,7 +44,7 @@ function M.admins(client)
   if not roles then return nil, err end
   local admins, count, reads = {}, 0, 1
   for _, role in ipairs(roles) do
-    if gives_admin(role) then
+    if ADMIN[role.type] then
       local users
       users, err = state.known(client.roles:users(role.id, { groups = true }, PATIENT))
       if not users then return nil, err end
@@ -87,8 +78,8 @@ M.list = {
     option = "allow_owner", kind = "boolean", default = false, of_plan = true,
     -- OWNER is neither given nor taken.
     withhold = function(allowed, person, change)
-      return not allowed and (person.is_owner or any(change.add, gives_owner)
-        or any(change.remove, gives_owner)), "OWNER is neither given nor taken (allow_owner)"
+      return not allowed and (person.is_owner or any(change.add, OWNER)
+        or any(change.remove, OWNER)), "OWNER is neither given nor taken (allow_owner)"
     end,
   },
   {

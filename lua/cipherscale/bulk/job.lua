@@ -89,14 +89,11 @@ end
 function Job:settle(person, fate, delta, err, unclear)
   local words, ending = nil, ""
   if err then words, ending = error_of(err, unclear) end
-  local done = delta.outcome
-  if not done then
-    done = ('"added":%s,"removed":%s'):format(journal.ids(delta.add), journal.ids(delta.remove))
-    delta.outcome = done -- many people share a change
-  end
+  delta.outcome = delta.outcome -- many people share a change
+    or ('"added":%s,"removed":%s'):format(journal.ids(delta.add), journal.ids(delta.remove))
   self.any_settled = true
-  self:write_soon('"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",' .. done
-    .. ending)
+  self:write_soon('"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",'
+    .. delta.outcome .. ending)
   local earlier = self.outcomes[person.n]
   report.count(self.report, fate, earlier and earlier.fate)
   if err then self:count_failure(person, fate, err) else self.unreachable = 0 end
@@ -220,25 +217,23 @@ function Job:canary(person)
   end
   local fate = self:change(person)
   if fate ~= "changed" and fate ~= "verified" then return nil end
-  local who = text.who(person)
   local held, problem = self:read(person)
-  local as_planned, after = held and state.equal(held, state.target(person.change)), held
-  if as_planned and effective then after, problem = effective(client, person.user) end
-  local lost = after and as_planned and state.lost(before, after, person.change)
-  local function alarm(...)
+  local after, wrong, header = held, nil, self.story.header
+  if held and not state.equal(held, state.target(person.change)) then
+    wrong = "is not as planned after the change: holds " .. state.words(held, header)
+  elseif held and effective then
+    after, problem = effective(client, person.user)
+    local lost = after and state.lost(before, after, person.change)
+    wrong = lost and ("has lost %s, which the plan does not remove; does a direct role replace "
+      .. "inherited ones in this tenant?"):format(state.words(lost, header))
+  end
+  if wrong then
     self.report.alarm = true
     self.report:judge()
-    self:stop(...)
+  elseif not after and problem.kind ~= "cancelled" then
+    wrong = "cannot be read back: " .. tostring(problem)
   end
-  if not after and problem.kind ~= "cancelled" then
-    self:stop("canary: %s cannot be read back: %s", who, tostring(problem))
-  elseif after and not as_planned then
-    alarm("canary: %s is not as planned after the change: holds %s", who,
-      state.words(held, self.story.header))
-  elseif lost then
-    alarm("canary: %s has lost %s, which the plan does not remove; does a direct role "
-      .. "replace inherited ones in this tenant?", who, state.words(lost, self.story.header))
-  end
+  if wrong then self:stop("canary: %s %s", text.who(person), wrong) end
   return fate
 end
 

@@ -55,9 +55,7 @@ function Making:understand(wishes, line)
   return #self.problems == known and ask or nil
 end
 
-local function asks_nothing(ask)
-  return #ask == 0 and not ask.exactly
-end
+local function asks_nothing(ask) return #ask == 0 and not ask.exactly end
 
 function Making:take_entry(entry)
   if entry.problem then return self:problem(entry.line, entry.problem) end

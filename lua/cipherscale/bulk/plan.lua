@@ -120,10 +120,9 @@ function Plan:__tostring()
       text.duration(math.max(self.seconds, 0.01))),
   }
   local function say(words, outside) lines[#lines + 1] = words:format(text.clean(outside)) end
-  local function place(person) return ("%s %d"):format(self.header.word, person.line) end
   local function left_out(heading, list)
     text.list(lines, heading:format(text.people(#list)), list, SHOWN_WITHHELD, function(person)
-      return { place(person), text.who(person), text.clean(person.reason) }
+      return { text.place(self, person), text.who(person), text.clean(person.reason) }
     end)
   end
   if self.note then say("  note: %s", self.note) end
@@ -148,8 +147,9 @@ function Plan:__tostring()
     return { kind.words, text.people(kind.people) }
   end)
   text.list(lines, self.to_change > #first and "First changes:" or "Changes:", first, SHOWN_CHANGES,
-    function(person) return { place(person), person.change.words, text.who(person) } end,
-    self.to_change)
+    function(person)
+      return { text.place(self, person), person.change.words, text.who(person) }
+    end, self.to_change)
   return table.concat(lines, "\n")
 end
 

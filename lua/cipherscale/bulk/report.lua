@@ -167,8 +167,7 @@ function Report:__tostring()
   if self.note then lines[#lines + 1] = "  note: " .. text.clean(self.note) end
   if self.stopped then lines[#lines + 1] = "  stopped: " .. text.clean(self.stopped) end
   text.list(lines, "Not as asked:", problems(self), SHOWN_FAILURES, function(row)
-    local place = ("%s %d"):format(self.header.word, row.line)
-    return { place, text.who(row), row.fate, text.short(row.error) }
+    return { text.place(self, row), text.who(row), row.fate, text.short(row.error) }
   end, self.failed + self.skipped)
   lines[#lines + 1] = verdict(self)
   return table.concat(lines, "\n")

@@ -44,6 +44,9 @@ end
 --- The shortest name that says who a person is.
 function M.who(person) return M.clean(person.email or person.user) end
 
+--- "line 7", as a plan or a report counts.
+function M.place(of, person) return ("%s %d"):format(of.header.word, person.line) end
+
 --- "2026-11-24 18:20:12 UTC"
 function M.time(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
 

@@ -94,14 +94,10 @@ local M = {
     end,
     -- Sends one change; the third value is what was done before an error.
     send = function(client, id, change)
-      local body = change.body
-      if not body then
-        body = {
-          addedRoles = state.each(change.add, "id"), removedRoles = state.each(change.remove, "id"),
-        }
-        change.body = body -- many people share a change
-      end
-      return client.users:update_roles(id, body, PATIENT)
+      change.body = change.body or { -- many people share a change
+        addedRoles = state.each(change.add, "id"), removedRoles = state.each(change.remove, "id"),
+      }
+      return client.users:update_roles(id, change.body, PATIENT)
     end,
     -- How many hold a thing in the tenant, and how many requests it takes to know.
     holders = function(client, thing)
