@@ -5,9 +5,13 @@
    csrc/. */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <grp.h>
 #ifdef __linux__
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
 #include <lauxlib.h>
@@ -17,6 +21,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +74,29 @@ static int process_limit_files(lua_State *L) {
   if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &limit) != 0)
     return luaL_error(L, "no limit on files");
   return 0;
+}
+
+#ifdef __linux__
+static bool fail_syncs(void) {
+  struct sock_filter code[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fdatasync, 1, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const struct sock_fprog program = {sizeof code / sizeof *code, code};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+#else
+static bool fail_syncs(void) { return false; }
+#endif
+
+/* fail_syncs(): from now on every fsync and fdatasync fails here (EIO). For forked
+   children; Linux only. */
+static int process_fail_syncs(lua_State *L) {
+  return fail_syncs() ? 0 : luaL_error(L, "syncs cannot be made to fail");
 }
 
 /* Root without its capabilities: where a user namespace knows nobody else to become. */
@@ -279,6 +307,7 @@ int luaopen_spec_support_process(lua_State *L) {
                                        {"threads", process_threads},
                                        {"umask", process_umask},
                                        {"limit_files", process_limit_files},
+                                       {"fail_syncs", process_fail_syncs},
                                        {"drop_privileges", process_drop_privileges},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
