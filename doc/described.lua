@@ -165,6 +165,7 @@ M.plan = class("Plan", "What a bulk job would change. `tostring(plan)` shows it.
   { "reads", "integer", "What making it has sent." },
   { "seconds", "number", "How long applying it will take, about." },
   { "note?", "string", "" }, { "journal?", "string", "Where it is kept." },
+  { "report?", "cipherscale.Report", "Once it is applied." },
 }, {
   method("changes", {}, { { "fun(): cipherscale.Change?", "iterator" } },
     "Iterates over the changes."),
@@ -195,6 +196,7 @@ M.report = class("Report", "What became of a bulk job. `tostring(report)` shows 
   { "changed", "integer", "" }, { "unchanged", "integer", "" }, { "failed", "integer", "" },
   { "skipped", "integer", "" }, { "pending", "integer", "" },
   { "complete", "boolean", "Nobody failed, was skipped or is pending." },
+  { "alarm", "boolean", "The canary found something else than was planned." },
   { "stopped?", "string", "Why it ended early." },
   { "resume_at?", "number", "When the service wants to be asked again." },
   { "started?", "number", "A time." }, { "elapsed", "number", "Seconds." },

@@ -22,7 +22,7 @@ Key and address come from CIPHERSCALE_API_KEY and CIPHERSCALE_BASE_URL.
   --journal FILE              where the job is kept (else here, named by the time)
   --yes                       does not ask
 
-Exit status: 0 everybody is as asked, 1 not, or not yet, 2 wrong usage.
+Exit status: 0 done for everybody, 1 not, or not yet, 2 wrong usage.
 ]]
 
 local FLAGS = { yes = true, resume = true, undo = true }
@@ -80,10 +80,12 @@ local function carry_out(send, options)
   options.on_progress:finish()
   if not ok then print(tostring(sent):find "interrupted!" and "Interrupted." or sent)
   else assert(sent, err) end
-  local report, csv = assert(client.bulk:report(journal)), journal:gsub("%.jsonl$", "") .. ".csv"
+  local report = assert(client.bulk:report(journal))
+  local csv = journal:gsub("%.jsonl$", "") .. ".report.csv"
   print(report)
   assert(report:to_csv(csv))
   print("What became of each is in " .. csv)
+  if report.alarm or report.pending + report.failed == 0 then journal = nil end
   return report.complete and 0 or 1
 end
 

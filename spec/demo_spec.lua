@@ -114,7 +114,7 @@ describe("the demo", function()
 
     it("when all went well by the answers, but reading back says otherwise", function()
       local text, code = run_with_answers(200, "every = 300")
-      assert.truthy(text:find("\nComplete: everybody is as asked.\n", 1, true))
+      assert.truthy(text:find("\nComplete: done for everybody.\n", 1, true))
       assert.equal(3, select(2, text:gsub("\n  without it: [^\n]+@example", "")))
       assert.equal("WRONG: 997 of 1000 people are AUDITOR, each read back", last_line(text))
       assert.equal(1, code)

@@ -7,6 +7,7 @@ local folder = require "spec.support.folder"
 local process = require "spec.support.process"
 local raw = require "spec.support.server"
 local sandbox = require "cipherscale.sandbox"
+local scratch = require "spec.support.scratch"
 local tenant = require "spec.bulk.tenant"
 
 local PEOPLE = 200
@@ -78,14 +79,14 @@ describe("examples/grant.lua", function()
       "Plan: + AUDITOR for 200 people\n  199 to change, 1 unchanged; ",
       "\n  199 of 199, 0 failed, ",
       "\nReport: + AUDITOR for 200 people\n  199 changed, 1 unchanged, ",
-      "\nComplete: everybody is as asked.\nWhat became of each is in job.csv\n")
+      "\nComplete: done for everybody.\nWhat became of each is in job.report.csv\n")
     assert.same(with_auditor(), server:direct_roles())
-    assert.same({ changed = 199, unchanged = 1 }, fates "job.csv")
+    assert.same({ changed = 199, unchanged = 1 }, fates "job.report.csv")
   end)
 
   it("names the journal by the time, in the folder where it is called", function()
     local output = exits(0, GRANT .. "--yes --add AUDITOR people.csv")
-    assert.truthy(output:find("is in %./%d+T%d+Z%.csv\n"))
+    assert.truthy(output:find("is in %./%d+T%d+Z%.report%.csv\n"))
   end)
 
   it("takes roles away, too, and single people's own wishes from columns", function()
@@ -110,7 +111,7 @@ describe("examples/grant.lua", function()
     local resume = "| " .. ON_TERMINAL .. "--resume job.jsonl"
     exits(1, "printf '' " .. resume, "0 changed, 1 unchanged, 0 failed, 0 skipped, 199 pending")
     assert.same(first, server:direct_roles())
-    exits(0, "echo Yes " .. resume, "Go on with it? [y/N] ", "Complete: everybody is as asked.")
+    exits(0, "echo Yes " .. resume, "Go on with it? [y/N] ", "Complete: done for everybody.")
     assert.same(with_auditor(), server:direct_roles())
   end)
 
@@ -120,10 +121,22 @@ describe("examples/grant.lua", function()
       "NOT complete: go on", "1 failed",
       "line 8  u7@example.com  failed  users.update_roles: HTTP 422",
       "\nGo on with: lua5.4 examples/grant.lua --resume job.jsonl\n")
-    assert.same({ changed = 198, unchanged = 1, failed = 1 }, fates "job.csv")
+    assert.same({ changed = 198, unchanged = 1, failed = 1 }, fates "job.report.csv")
     server:misbehave {}
     exits(0, GRANT .. "--yes --resume job.jsonl", "199 changed, 1 unchanged, 0 failed")
     assert.same(with_auditor(), server:direct_roles())
+  end)
+
+  it("leaves the file of people as it was, be the journal named alike", function()
+    exits(0, GRANT .. "--yes --add AUDITOR --journal people.jsonl people.csv")
+    assert.truthy(scratch.read(here.path .. "/people.csv"):find("^email,team\r\n"))
+  end)
+
+  it("does not advise to go on where the first change went wrong", function()
+    server:misbehave { match = { method = "PATCH" }, fail = { status = 200, body = "" } }
+    local text = exits(1, GRANT .. "--yes --add AUDITOR --journal job.jsonl people.csv",
+      "  stopped: canary: ", "NOT complete: look at what stopped it.")
+    assert.is_nil(text:find("Go on with", 1, true))
   end)
 
   it("exits with 1 when the plan is refused, and keeps nothing of it", function()
@@ -177,13 +190,13 @@ describe("examples/grant.lua", function()
       true), output)
     assert.equal("Go on with: lua5.4 examples/grant.lua --resume job.jsonl",
       output:match("([^\n]*)\n$"))
-    local counts = fates "job.csv"
+    local counts = fates "job.report.csv"
     assert.is_true(counts.pending > 0 and counts.changed > 0)
     server:misbehave {}
     exits(0, GRANT .. "--yes --resume job.jsonl", "199 changed, 1 unchanged, 0 failed, 0 skipped, ")
     for _, types in pairs(server:direct_roles()) do assert.equal("AUDITOR", types) end
     exits(0, GRANT .. "--yes --undo job.jsonl", "Plan: each entry's own change for 199 people",
-      "What became of each is in job.undo.csv")
+      "What became of each is in job.undo.report.csv")
     assert.same(first, server:direct_roles())
   end)
 end)

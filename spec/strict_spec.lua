@@ -60,10 +60,10 @@ describe("an unknown name", function()
   it("of plans, reports and servers, beside what is documented and nothing else", function()
     local plan, report = plan_and_report()
     for object, names in pairs {
-      [plan] = "apply, changes, journal, note, reads, refusals, requests, seconds, to_change, "
-        .. "to_csv, total, unchanged, unknown, withheld",
-      [report] = "changed, complete, elapsed, failed, journal, note, pending, resume_at, rows, "
-        .. "skipped, started, stopped, to_csv, total, unchanged",
+      [plan] = "apply, changes, journal, note, reads, refusals, report, requests, "
+        .. "seconds, to_change, to_csv, total, unchanged, unknown, withheld",
+      [report] = "alarm, changed, complete, elapsed, failed, journal, note, pending, resume_at, "
+        .. "rows, skipped, started, stopped, to_csv, total, unchanged",
       [server] = "api_key, change, clear_requests, client, direct_roles, misbehave, requests, "
         .. "state, stop, url",
     } do

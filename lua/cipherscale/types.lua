@@ -1155,6 +1155,7 @@ function Tasks:map(items, fn) end
 ---@field seconds number How long applying it will take, about.
 ---@field note? string
 ---@field journal? string Where it is kept.
+---@field report? cipherscale.Report Once it is applied.
 local Plan = {}
 
 --- Iterates over the changes.
@@ -1205,6 +1206,7 @@ function Plan:apply(options) end
 ---@field skipped integer
 ---@field pending integer
 ---@field complete boolean Nobody failed, was skipped or is pending.
+---@field alarm boolean The canary found something else than was planned.
 ---@field stopped? string Why it ended early.
 ---@field resume_at? number When the service wants to be asked again.
 ---@field started? number A time.

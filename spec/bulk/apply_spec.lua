@@ -136,7 +136,7 @@ describe("applying a bulk plan", function()
         "Report: + AUDITOR for 3 people",
         "  2 changed, 1 unchanged, 0 failed, 0 skipped, 0 pending",
         "  planned TIME, begun TIME",
-        "Complete: everybody is as asked.",
+        "Complete: done for everybody.",
       }, "\n"), text)
     end)
   end)

@@ -105,7 +105,7 @@ describe("the guard rails of a bulk job", function()
     it("may be given with the plan, and as a share of those named", function()
       start { users = users(20, { { roles = { "AUDITOR" } } }) }
       is_refused(plan { users = emails(20), add = { "AUDITOR" }, max_changes = "90%" },
-        "19 people to change, more than max_changes = 90%")
+        "19 people to change, more than max_changes = 90% (18)")
       applies(plan { users = emails(20), add = { "AUDITOR" }, max_changes = "95%" })
     end)
   end)
@@ -215,7 +215,7 @@ describe("the guard rails of a bulk job", function()
       tenant.server:misbehave { match = { method = "PATCH" }, fail = { status = 422, after = 1 } }
       stopped(made, {}, "26 people failed, more than max_failures = 25")
       made = plan { users = emails(60), add = { "AUDITOR" } }
-      stopped(made, { max_failures = "10%" }, "6 people failed, more than max_failures = 5")
+      stopped(made, { max_failures = "10%" }, "6 people failed, more than max_failures = 10% (5)")
     end)
 
     it("stops when the service cannot be reached for ten people in a row", function()
@@ -294,6 +294,26 @@ describe("the guard rails of a bulk job", function()
       assert.equal(1, #patches())
     end)
 
+    it("is not passed over by a resume, unless that is said", function()
+      start { users = users(20) }
+      local path = tenant.unused_path(".jsonl")
+      local made = plan { users = emails(20), add = { "AUDITOR" }, journal = path }
+      tenant.server:misbehave { match = { method = "PATCH" },
+        fail = { status = 200, body = "", times = 1 } }
+      local report = assert(made:apply())
+      assert.is_true(report.alarm)
+      local resumed, err = tenant.client.bulk:resume(path)
+      assert.is_nil(resumed)
+      assert.equal("refused", err.kind)
+      assert.equal("canary: u1@example.com is not as planned after the change: holds nothing "
+        .. "(undo the job, or go on with canary = false)", err.message)
+      assert.equal(1, #patches())
+      report = assert(tenant.client.bulk:resume(path, { canary = false }))
+      assert.same({ 20, 0 }, { report.changed, report.pending })
+      assert.is_false(report.alarm)
+      os.remove(path)
+    end)
+
     it("can be left out", function()
       start { users = users(20) }
       local made = plan { users = emails(20), add = { "AUDITOR" } }
@@ -345,12 +365,39 @@ describe("the guard rails of a bulk job", function()
       assert.equal("SUPPORT", direct_roles "u3")
     end)
 
-    it("is not looked for while the plan is young, or never with recheck = false", function()
+    it("is not looked for while the plan is young", function()
       start { users = users(5) }
       local made = plan { users = emails(5), add = { "AUDITOR" } }
       tenant.server:clear_requests()
       applies(made, { recheck = 300, canary = false })
       assert.equal(5, #tenant.server:requests())
+    end)
+
+    it("is never looked for with recheck = false, however old the plan is", function()
+      start { users = users(5) }
+      local path = tenant.unused_path(".jsonl")
+      plan { users = emails(5), add = { "AUDITOR" }, journal = path }
+      tenant.age(path, 100000)
+      local made = assert(tenant.client.bulk:load(path))
+      tenant.server:clear_requests()
+      applies(made, { recheck = false, canary = false })
+      assert.equal(5, #tenant.server:requests())
+      os.remove(path)
+    end)
+
+    it("is not overwritten when it comes in the middle of a job that reads everybody", function()
+      start({ users = users(60) }, { max_in_flight = 1 })
+      local made = plan { users = emails(60), add = { "AUDITOR" }, remove = { "SUPPORT" } }
+      tenant.server:misbehave {
+        match = { method = "PATCH" },
+        meddle = { user = { "u40", "u50" }, add = { "SUPPORT" }, after = 20, times = 1 },
+      }
+      local report = assert(made:apply { recheck = 0 })
+      assert.same({ 58, 2, 0 }, { report.changed, report.skipped, report.failed })
+      for _, id in ipairs { "u40", "u50" } do
+        assert.equal("conflict", tenant.fates(report)[id])
+        assert.equal("SUPPORT", direct_roles(id))
+      end
     end)
   end)
 end)

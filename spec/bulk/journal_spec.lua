@@ -87,7 +87,7 @@ describe("the journal of a bulk job", function()
     end)
 
     it("is not left behind by a plan that could not be made", function()
-      fails("unresolved", "1 entry", tenant.client.bulk:roles {
+      fails("unresolved", "1 problem in the job", tenant.client.bulk:roles {
         users = { "nobody@example.com" }, add = { "AUDITOR" }, journal = path,
       })
       assert.is_nil(io.open(path))

@@ -51,6 +51,28 @@ describe("a bulk job", function()
     assert.is_false(assert(tenant.client.bulk:resume(path)).complete)
   end)
 
+  it("that is done is no plan to be applied, and says so", function()
+    start { users = users(2) }
+    local plan = planned(2)
+    assert.is_nil(tostring(plan):find("APPLIED", 1, true))
+    assert(plan:apply())
+    for _, made in ipairs { plan, assert(tenant.client.bulk:load(path)) } do
+      contains("\n  APPLIED already: see its report\n", tostring(made))
+    end
+  end)
+
+  it("says who has begun it, who need not be who has planned it", function()
+    start { users = users(1) }
+    planned(1)
+    local getenv = os.getenv
+    rawset(os, "getenv", function(name) return name == "USER" and "ben" or getenv(name) end)
+    local report = assert(tenant.client.bulk:resume(path))
+    rawset(os, "getenv", getenv)
+    for _, text in ipairs { tostring(report), tostring(assert(tenant.client.bulk:report(path))) } do
+      assert.truthy(text:find(", begun [%d-]+ [%d:]+ UTC by ben, took "), text)
+    end
+  end)
+
   it("does not advise to invite again those who may have been invited", function()
     start({ users = users(2, { { status = "INVITED" }, { status = "INVITED" } }) },
       { max_retries = 0 })

@@ -106,7 +106,7 @@ describe("what a bulk job names", function()
         add = { "AUDITR" },
       }
       assert.same({
-        "role 'AUDITR': no such role in this tenant (nearest: AUDITOR, Auditor)",
+        "role 'AUDITR': no such role in this tenant (nearest: AUDITOR)",
         "entry 2: no user has the e-mail 'u3@exampel.com' (nearest: u3@example.com)",
         "entry 3: no user has the id 'u999'",
         "entry 4: neither id nor email is filled in",
@@ -119,7 +119,7 @@ describe("what a bulk job names", function()
 
     it("is a readable error of kind `unresolved`, which a script can go through", function()
       local _, err = problems_of { users = { "u1", "u3@exampel.com" }, add = { "r-audit" } }
-      assert.equal("bulk.roles: unresolved: 1 entry is not understood\n  entry 2: no user has the "
+      assert.equal("bulk.roles: unresolved: 1 problem in the job\n  entry 2: no user has the "
         .. "e-mail 'u3@exampel.com' (nearest: u3@example.com)", tostring(err))
       assert.equal(2, err.unresolved[1].line)
       assert.equal("u3@exampel.com", err.unresolved[1].name)

@@ -56,6 +56,19 @@ describe("a bulk job", function()
       for n = 1, 5 do assert.equal("AUDITOR BASIC", direct_roles("u" .. n)) end
     end)
 
+    it("takes everything with \"none\" in a cell; an empty one says nothing", function()
+      with_csv("email,set\nu1@example.com,none\nu2@example.com,None\nu4@example.com,BASIC\n",
+        function(path)
+          local made = plan { users = assert(cipherscale.csv(path)) }
+          assert.same({ u1 = "-BILLING -AUDITOR", u2 = "-SUPPORT" }, planned(made))
+        end)
+      with_csv("email,set\nu1@example.com,\n", function(path)
+        local made, err = tenant.client.bulk:roles { users = assert(cipherscale.csv(path)) }
+        assert.is_nil(made)
+        assert.truthy(tostring(err):find("line 2: nothing is asked for", 1, true))
+      end)
+    end)
+
     it("takes everything with an empty `set`", function()
       local made = plan { users = { "u1", "u5" }, set = {} }
       assert.same({ u1 = "-BILLING -AUDITOR" }, planned(made))

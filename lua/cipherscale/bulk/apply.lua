@@ -144,7 +144,7 @@ local function run(case, given, limits, outcome)
   }), Job)
   local function work()
     local opened = job:write(journal.record("open", {
-      at = os.time(), pid = core.journal.pid(), limits = limits,
+      at = os.time(), by = journal.user(), pid = core.journal.pid(), limits = limits,
     }))
     if not opened or not job:keep(job.book:sync()) then
       return nil, journal.failure(outcome.stopped)
@@ -205,7 +205,7 @@ end
 
 -- A plan's journal is read anew: meanwhile it may have become another one, or have been applied.
 local function begin_plan(plan, book, given)
-  local path, outcome = plan.journal, nil
+  local path = plan.journal
   local story, problem = journal.story(book, path)
   if story and story.header.line ~= plan.header.line then
     problem = path .. " holds another plan now"
@@ -218,9 +218,9 @@ local function begin_plan(plan, book, given)
   end
   local case = merged(plan.case, { book = book, story = story })
   plan.report = report.new(case)
-  outcome, problem = begin(case, given, plan.report)
+  local outcome, err = begin(case, given, plan.report)
   if not outcome then plan.report = nil end
-  return outcome, problem
+  return outcome, err
 end
 
 --- Applies a plan for the first time.
@@ -240,6 +240,9 @@ end
 function M.resume(case, given)
   local outcome = report.new(case)
   if case.story.opened and outcome:left() == 0 then return outcome end
+  if outcome.alarm and given.canary ~= false then
+    return nil, refused(outcome.stopped .. " (undo the job, or go on with canary = false)")
+  end
   return begin(case, given, outcome)
 end
 

@@ -11,10 +11,12 @@ local text = require "cipherscale.bulk.text"
 
 local M = {}
 
--- "10%" of a number, or the number itself.
+-- "10%" of a number, or the number itself; and how to say that.
 local function share_of(limit, whole)
   local percent = type(limit) == "string" and limit:match("^([%d.]+)%%$")
-  return percent and math.floor(whole * tonumber(percent) / 100) or limit
+  if not percent then return limit, limit end
+  local share = math.floor(whole * tonumber(percent) / 100)
+  return share, ("%s (%d)"):format(limit, share)
 end
 
 -- Whoever has no access administrates nothing.
@@ -99,8 +101,9 @@ M.list = {
     option = "max_changes", kind = "share", default = 500,
     -- People changed at most; a number, or a share of those named: "10%".
     refuse = function(limit, facts)
-      return not facts.undo and facts.to_change > share_of(limit, facts.total),
-        "%s to change, more than max_changes = %s", text.people(facts.to_change), limit
+      local most, words = share_of(limit, facts.total)
+      return not facts.undo and facts.to_change > most,
+        "%s to change, more than max_changes = %s", text.people(facts.to_change), words
     end,
   },
   {
@@ -134,10 +137,10 @@ M.list = {
     option = "max_failures", kind = "share", default = nil,
     -- Failed people at which the job stops; 25 or 10% of the changes, whichever is more.
     stop = function(limit, job)
-      local most = limit and share_of(limit, job.to_change)
-        or math.max(25, math.floor(job.to_change / 10))
+      limit = limit or math.max(25, math.floor(job.to_change / 10))
+      local most, words = share_of(limit, job.to_change)
       return job.failed > most, "%s failed, more than max_failures = %s", text.people(job.failed),
-        most
+        words
     end,
   },
   {

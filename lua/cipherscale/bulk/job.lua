@@ -117,10 +117,11 @@ end
 -- was done before. Gives the fate, what was done in all, the error, and where more may have been
 -- done, why it cannot be read back.
 function Job:send(person, change, done)
-  local fate, ok, err, part = "changed", nil, nil, nil
+  local fate, last_error = "changed", nil
   for _ = 1, MOST_SENT do
-    ok, err, part = self.verb.send(self.client, person.user, change)
+    local ok, err, part = self.verb.send(self.client, person.user, change)
     if ok then return fate, person.change end
+    last_error = err
     if part and #part.add + #part.remove > 0 then done = state.both(person.change, done, part) end
     if not err.ambiguous then return "failed", done, err end
     if self.verb.once then return "in_doubt", state.NOTHING, err end
@@ -130,7 +131,7 @@ function Job:send(person, change, done)
     fate = "verified"
     if #change.add + #change.remove == 0 then return fate, person.change end
   end
-  return "failed", done, err
+  return "failed", done, last_error
 end
 
 -- What is to be sent to somebody who may be protected, or not be as the plan saw them, and what was

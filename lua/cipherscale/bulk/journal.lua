@@ -8,7 +8,7 @@
 --   plan     a person: line, user, email, the things held `before`, what to `add` and `remove`;
 --            or why there is nothing to do: `withheld`, `unknown`; `again` is a repeated entry
 --   planned  the counts and what the guards must know; without it nothing is applied
---   open     a run begins: process id, limits
+--   open     a run begins: who, when, process id, limits
 --   sending  a call that must not be repeated is about to be sent (synced before it is)
 --   unsent   it was not sent after all
 --   outcome  a person's fate, and the delta that was really sent; `unclear` when more may be done
@@ -39,6 +39,9 @@ local function encode(value)
   table.sort(parts)
   return "{" .. table.concat(parts, ",") .. "}"
 end
+
+--- Who works here, as the system says.
+function M.user() return os.getenv("USER") or os.getenv("LOGNAME") end
 
 --- The inside of a JSON object.
 function M.fields(map) return (encode(map):sub(2, -2)) end
@@ -130,7 +133,7 @@ local function take(story, record)
   elseif kind == "sending" or kind == "unsent" then
     story.sending[record.person] = kind == "sending" or nil
   elseif kind == "open" then
-    story.begun = story.begun or record.at
+    story.begun = story.begun or record
     record.before, story.opened = run, record
   elseif kind == "end" then
     story.elapsed = story.elapsed + (record.elapsed or 0)
@@ -163,8 +166,9 @@ local function read_story(book)
 end
 
 --- What a journal tells: { header, planned, begun, opened, ended, elapsed, outcomes, sending,
---- killed }: `outcomes` and `sending` are by person, `opened` and `ended` of the last run, and
---- `killed` is the record that opened the last one that did not come to a clean end, or 0.
+--- killed }: `outcomes` and `sending` are by person, `begun` is the record that opened the first
+--- run, `opened` and `ended` are of the last one, and `killed` is the number of the record that
+--- opened the last one that did not come to a clean end, or 0.
 --- @return table|nil story
 --- @return string|nil problem
 function M.story(book, path)

@@ -39,7 +39,7 @@ local function unresolved(problems)
     return a.message < b.message
   end)
   local lines = {}
-  text.list(lines, text.count(#problems, "entry is", "entries are") .. " not understood", problems,
+  text.list(lines, text.count(#problems, "problem", "problems") .. " in the job", problems,
     SHOWN_PROBLEMS, function(problem) return { text.clean(problem.message) } end)
   return core.error {
     kind = "unresolved", message = table.concat(lines, "\n"), unresolved = problems,
@@ -225,7 +225,7 @@ function Making:record_header()
   end
   assert(self.book:append(journal.record("header", {
     format = journal.FORMAT, version = core.version, at = os.time(), verb = verb.name,
-    base_url = self.client.base_url, by = os.getenv("USER") or os.getenv("LOGNAME"),
+    base_url = self.client.base_url, by = journal.user(),
     asked = self:asked_text(), note = job.note, undo_of = job.undo_of,
     direct_roles = job.direct_roles, word = self.word, columns = self.columns,
     tenant = verb.fixed and roles or nil, things = list, limits = limits,

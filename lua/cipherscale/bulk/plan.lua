@@ -17,7 +17,7 @@ local SHOWN_KINDS, SHOWN_CHANGES, SHOWN_WITHHELD = 8, 10, 5
 
 local Plan = { __name = "cipherscale.plan" }
 strict.class(Plan, "field or method of a plan", "apply changes journal note reads refusals "
-  .. "requests seconds to_change to_csv total unchanged unknown withheld", "report")
+  .. "report requests seconds to_change to_csv total unchanged unknown withheld")
 
 --- A plan from what its journal, which is open, tells.
 function M.new(case)
@@ -126,6 +126,7 @@ function Plan:__tostring()
     end)
   end
   if self.note then say("  note: %s", self.note) end
+  if self.report or self.case.story.opened then say("  %s", "APPLIED already: see its report") end
   for _, email in ipairs(self.case.story.planned.unprotected or {}) do
     say("  protect: nobody has the e-mail '%s'", email)
   end

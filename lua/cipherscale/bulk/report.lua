@@ -23,8 +23,9 @@ local COUNTS = {
 }
 
 local Report = { __name = "cipherscale.report" }
-strict.class(Report, "field or method of a report", "changed complete elapsed failed journal note "
-  .. "pending resume_at rows skipped started stopped to_csv total unchanged", "book")
+strict.class(Report, "field or method of a report", "alarm changed complete elapsed failed "
+  .. "journal note pending resume_at rows skipped started stopped to_csv total unchanged",
+  "begun_by book")
 
 --- The report of what a journal tells so far.
 function M.new(case)
@@ -34,7 +35,8 @@ function M.new(case)
     total = planned.total, to_change = planned.to_change,
     changed = 0, unchanged = planned.unchanged, failed = 0, pending = planned.to_change,
     skipped = planned.total - planned.to_change - planned.unchanged,
-    note = header.note, journal = case.path, started = story.begun,
+    note = header.note, journal = case.path,
+    started = story.begun and story.begun.at, begun_by = story.begun and story.begun.by,
     elapsed = story.elapsed, stopped = ended.stopped, resume_at = ended.resume_at,
     -- Whether the canary found something else than was planned; and how many calls may have been
     -- done and are not sent again.
@@ -64,7 +66,7 @@ function Report:left() return self.pending + self.failed - self.in_doubt end
 
 --- A run begins.
 function Report:begin()
-  self.started = self.started or os.time()
+  if not self.started then self.started, self.begun_by = os.time(), journal.user() end
   self.stopped, self.resume_at, self.alarm = nil, nil, false
 end
 
@@ -144,7 +146,7 @@ end
 
 -- What to do next.
 local function verdict(report)
-  if report.complete then return "Complete: everybody is as asked." end
+  if report.complete then return "Complete: done for everybody." end
   local how = report.alarm and "look at what stopped it"
     or report:left() == 0 and (report.in_doubt == 0 and "look at those skipped"
       or "ask those in doubt: nothing is sent to them again")
@@ -159,10 +161,9 @@ function Report:__tostring()
     ("  %s changed, %s unchanged, %s failed, %s skipped, %s pending"):format(
       text.number(self.changed), text.number(self.unchanged), text.number(self.failed),
       text.number(self.skipped), text.number(self.pending)),
-    ("  planned %s%s, %s"):format(text.time(self.header.at),
-      self.header.by and " by " .. text.clean(self.header.by) or "", self.started
-      and ("begun %s, took %s"):format(text.time(self.started), text.duration(self.elapsed))
-      or "not begun"),
+    ("  planned %s, %s"):format(text.time(self.header.at, self.header.by), self.started
+      and ("begun %s, took %s"):format(text.time(self.started, self.begun_by),
+        text.duration(self.elapsed)) or "not begun"),
   }
   if self.note then lines[#lines + 1] = "  note: " .. text.clean(self.note) end
   if self.stopped then lines[#lines + 1] = "  stopped: " .. text.clean(self.stopped) end

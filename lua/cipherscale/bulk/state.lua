@@ -23,7 +23,7 @@ local LACKS = {
 }
 
 --- What keeps a user from acting: "access", "invitation", or nil.
-function M.lacks(user) return type(user.status) == "string" and LACKS[user.status:lower()] or nil end
+function M.lacks(user) return LACKS[tostring(user.status):lower()] end
 
 --- What has an id in a list that the service gave, which may hold anything; or nil, err.
 function M.known(things, err)

@@ -47,8 +47,10 @@ function M.who(person) return M.clean(person.email or person.user) end
 --- "line 7", as a plan or a report counts.
 function M.place(of, person) return ("%s %d"):format(of.header.word, person.line) end
 
---- "2026-11-24 18:20:12 UTC"
-function M.time(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
+--- "2026-11-24 18:20:12 UTC", or "… UTC by ann"
+function M.time(seconds, who)
+  return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) .. (who and " by " .. M.clean(who) or "")
+end
 
 --- What changes: "+ AUDITOR - SUPPORT"
 function M.change(change)

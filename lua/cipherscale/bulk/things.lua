@@ -21,11 +21,13 @@ Catalogue.__index = Catalogue
 --- @param things table list of { id, name, type }
 function M.catalogue(noun, things)
   -- `called` is what each name could mean: an id, or else a type or an exact name.
-  local called, names, by_id, built_in = {}, {}, {}, {}
+  local called, names, listed, by_id, built_in = {}, {}, {}, {}, {}
   local function call(thing, name)
     if type(name) ~= "string" then return end -- some have none
-    if not called[name] then called[name], names[#names + 1] = {}, name end
+    called[name] = called[name] or {}
     table.insert(called[name], thing)
+    -- For hints, AUDITOR and Auditor are one.
+    if not listed[name:lower()] then listed[name:lower()], names[#names + 1] = true, name end
   end
   for n, thing in ipairs(things) do
     by_id[thing.id], thing.order = thing, n
@@ -72,10 +74,11 @@ function Catalogue:find(name, complain)
 end
 
 -- The names of one side as a list. A CSV cell is one string: a name, or several with commas or
--- semicolons between them.
+-- semicolons between them, or "none".
 function Catalogue:names_in(value, complain)
   if type(value) ~= "string" then return value or {} end
   if self.called[value] then return { value } end
+  if value:lower() == "none" then return {} end
   local names = {}
   for name in value:gmatch("[^,;]+") do
     name = name:match("^%s*(.-)%s*$")
