@@ -2,7 +2,8 @@
 --
 -- A job that is killed at any moment can be resumed to exactly the planned end, and undone to
 -- exactly the first state. The child kills itself (SIGKILL) at a random instruction of Lua code:
--- now and then while it plans, mostly while it changes people, which happens in tasks.
+-- now and then while it plans, mostly while it changes people, which happens in tasks; and each
+-- fourth time it is killed from outside, wherever it is: in a system call, say, or in the C core.
 -- SEED repeats a run; DIVISOR (10 under sanitizers) divides the number of rounds.
 
 local core = require "cipherscale.core"
@@ -70,7 +71,7 @@ describe("a job that is killed", function()
     server = sandbox.start { users = list, groups = groups, log = 100000 }
     client = server:client()
     path, people = tenant.unused_path(".jsonl"), os.tmpname()
-    struck = { ["in a task"] = 0, outside = 0 }
+    struck = { ["in a task"] = 0, outside = 0, ["from outside"] = 0 }
     local file = assert(io.open(people, "w"))
     for _, user in ipairs(list) do file:write(user.email, "\n") end
     file:close()
@@ -83,12 +84,14 @@ describe("a job that is killed", function()
     os.remove(people)
   end)
 
-  local function run_child(verb, job, steps)
-    return helper.run_lua(CHILD, {
+  local function env(verb, job, steps)
+    return {
       URL = server.url, KEY = server.api_key, PEOPLE = people, JOURNAL = path, VERB = verb,
       JOB = job or "", STEPS = tostring(steps),
-    })
+    }
   end
+
+  local function run_child(...) return helper.run_lua(CHILD, env(...)) end
 
   -- How many steps a run takes that nobody kills.
   local function steps_of(verb, job)
@@ -110,9 +113,27 @@ describe("a job that is killed", function()
     return where
   end
 
+  -- A resume that is killed as soon as the service has so many changes.
+  local function strike_from_outside(round, most)
+    local at = next_random(most)
+    local child = helper.start_lua(CHILD, env("resume", nil, -1))
+    local deadline = core.now() + 60
+    repeat
+      assert.is_true(core.now() < deadline)
+      client.users:page { limit = 1 } -- a moment
+      local count = 0
+      for _, request in ipairs(server:requests()) do
+        if request.method ~= "GET" then count = count + 1 end
+      end
+    until count >= at
+    helper.end_lua(child)
+    struck["from outside"] = struck["from outside"] + 1
+    return ("round %d, change %d of resume"):format(round, at)
+  end
+
   local function print_struck(what)
-    print(("killed while %s: %d in tasks, %d outside"):format(what, struck["in a task"],
-      struck.outside))
+    print(("killed while %s: %d in tasks, %d outside of them, %d from outside"):format(what,
+      struck["in a task"], struck.outside, struck["from outside"]))
   end
 
   -- What a journal says was settled, by user; nil when planning was not finished.
@@ -148,13 +169,14 @@ describe("a job that is killed", function()
   end
 
   -- Kills a run of the job that is planned, and in a third of the cases the next run, too. Gives
-  -- where, and who was settled.
-  local function strike_job(plan, round, steps)
+  -- where, and who was settled. `changes` are those that the job makes.
+  local function strike_job(plan, round, steps, changes)
     scratch.write(path, plan)
-    local where, done = nil, {}
-    for _ = 1, next_random(3) == 1 and 2 or 1 do
+    local from_outside, where, done = round % 4 == 0, nil, {}
+    for _ = 1, not from_outside and next_random(3) == 1 and 2 or 1 do
       server:clear_requests()
-      where = strike(round, "resume", nil, steps)
+      where = from_outside and strike_from_outside(round, changes)
+        or strike(round, "resume", nil, steps)
       sent_nothing_to(done, where)
       done = settled()
     end
@@ -196,9 +218,9 @@ describe("a job that is killed", function()
     end
     print(("killed while planning: %d, of which before the plan was whole: %d"):format(
       struck["in a task"] + struck.outside, unplanned))
-    struck = { ["in a task"] = 0, outside = 0 }
+    struck = { ["in a task"] = 0, outside = 0, ["from outside"] = 0 }
     for round = PLANNING + 1, ROUNDS do
-      local where, done = strike_job(plan, round, steps + steps // 20)
+      local where, done = strike_job(plan, round, steps + steps // 20, 1600)
       local report = assert(client.bulk:resume(path, { canary = false }))
       assert.is_true(report.complete, where .. ": " .. tostring(report))
       assert.same(target, server:direct_roles(), where)
@@ -243,7 +265,7 @@ describe("a job that is killed", function()
     end
     undo()
     for round = 1, math.ceil(ROUNDS / 3) do
-      local where, done = strike_job(plan, round, steps)
+      local where, done = strike_job(plan, round, steps, 400)
       if round % 2 == 1 or not client.bulk:undo(path) then
         local report = assert(client.bulk:resume(path))
         assert.is_true(report.complete, where .. ": " .. tostring(report))
