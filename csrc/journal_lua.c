@@ -295,10 +295,13 @@ static int next_person(lua_State *L) {
   struct cs_record_person person;
   size_t n;
   const char *line;
-  do {
+  while (true) {
     line = read_line(L, &n);
     if (!line) return 0;
-  } while (!cs_record_person(line, n, &person));
+    if (cs_record_person(line, n, &person)) break;
+    if (cs_record_is(line, n, "plan"))
+      return luaL_error(L, "the record of a person cannot be read");
+  }
   lua_pushinteger(L, (lua_Integer)person.number);
   lua_pushinteger(L, (lua_Integer)person.line);
   push_piece(L, person.user);

@@ -219,7 +219,7 @@ M.bulk_options = {
   on_progress = { "fun(progress: table)", "Called at most ten times a second." },
   on_result = { "fun(row: cipherscale.ReportRow)", "Called with each person's row." },
   should_stop = { "fun(): boolean", "Asked before each person." },
-  canary = { "boolean", "False: the first person is not changed alone and read back." },
+  canary = { "boolean", "False: the first change is not read back." },
   recheck = { "number|false", "Seconds after which a plan's people are read again: 300." },
   max_duration = { "number", "Seconds after which nobody else is begun." },
 }

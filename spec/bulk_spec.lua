@@ -37,7 +37,7 @@ describe("client.bulk", function()
       raises({ users = { "u1" }, replace = { SUPPORT = 5 } },
         "bulk.roles: replace: table { old = new } of non-empty strings expected")
       raises({ users = { "u1" }, add = { "AUDITOR" }, journal = "" },
-        "bulk.roles: journal: non-empty string expected, got ''")
+        "bulk.roles: journal: path of a journal expected, got ''")
       raises({ users = { "u1" }, add = { "AUDITOR" }, max_changes = "10" },
         "bulk.roles: max_changes: number or share (\"10%\") expected, got '10'")
       raises({ users = { "u1" }, add = { "AUDITOR" }, on_unknown = "ignore" },

@@ -74,6 +74,16 @@ describe("an unknown name", function()
     end
   end)
 
+  it("of which a method is called without its object says how to call it", function()
+    local plan, report = plan_and_report()
+    for name, object in pairs { plan = plan, report = report } do
+      local ok, message = pcall(function() object.to_csv("people.csv") end)
+      assert.is_false(ok)
+      assert.matches("strict_spec.lua:%d+: call it with a colon: " .. name .. ":to_csv%(…%)",
+        message)
+    end
+  end)
+
   it("that is nearly a field", function()
     local plan, report = plan_and_report()
     assert.matches("'to_chnage' (did you mean 'to_change'?)", read(plan, "to_chnage"), 1, true)

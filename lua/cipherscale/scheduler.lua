@@ -252,16 +252,24 @@ function Scheduler:drive(state, field, value)
       resume(self, task)
     elseif next(self.calling) then
       self.core.step(60)
-      local idle = self.idle
-      if idle then -- not from within itself
-        self.idle = false
-        idle()
-        self.idle = idle
-      end
+      for _, watcher in ipairs(self.watchers) do watcher() end
     else
       error("all tasks wait for each other", 0)
     end
   end
+end
+
+--- Has `watcher` called each time that answers, or the end of a wait, have been waited for.
+function Scheduler:add_watcher(watcher)
+  self.watchers = { watcher, table.unpack(self.watchers) } -- the old list may just be gone through
+end
+
+function Scheduler:remove_watcher(watcher)
+  local rest = {}
+  for _, other in ipairs(self.watchers) do
+    if other ~= watcher then rest[#rest + 1] = other end
+  end
+  self.watchers = rest
 end
 
 -- Waiting ----------------------------------------------------------------------------------
@@ -463,6 +471,7 @@ function M.new(client)
     driving = false, untold = false,
     calling = {}, -- request -> the task that waits for it
     current = nil,
+    watchers = {},
   }, Scheduler)
 end
 

@@ -35,6 +35,20 @@ function M.index(what)
   end
 end
 
+--- Has the methods of a class called with their object: raises at the caller else.
+--- @param class table their metatable, with all of its methods
+--- @param what string "plan"
+function M.methods(class, what)
+  for name, method in pairs(class) do
+    if is_public(name) then
+      class[name] = function(self, ...)
+        if getmetatable(self) == class then return method(self, ...) end
+        error(("call it with a colon: %s:%s(…)"):format(what, name), 2)
+      end
+    end
+  end
+end
+
 --- Gives the objects of a class its methods, and an error for a name that is none of theirs. The
 --- lists of names have spaces between.
 --- @param class table their metatable

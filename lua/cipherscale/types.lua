@@ -1251,7 +1251,7 @@ function CsvReader:close() end
 ---@field on_progress? fun(progress: table) Called at most ten times a second.
 ---@field on_result? fun(row: cipherscale.ReportRow) Called with each person's row.
 ---@field should_stop? fun(): boolean Asked before each person.
----@field canary? boolean False: the first person is not changed alone and read back.
+---@field canary? boolean False: the first change is not read back.
 ---@field recheck? number|false Seconds after which a plan's people are read again: 300.
 ---@field max_duration? number Seconds after which nobody else is begun.
 ---@field protect? string[] These people are kept out, by id or e-mail.

@@ -30,7 +30,7 @@ describe("what a job has done", function()
   end
 
   local function reader()
-    return tenant.server:client { read_only = true }
+    return tenant.server:client { read_only = true, max_in_flight = 1 }
   end
 
   describe("is not forgotten after a resume that could send nothing", function()

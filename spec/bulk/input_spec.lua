@@ -50,6 +50,19 @@ describe("the input of a bulk job", function()
     return messages
   end
 
+  it("may come with numbers that are no lines: the place counts, and nobody is lost", function()
+    start { users = users(5) }
+    local numbers, n = { 7, -1, 1700000000000000000, 1e19, 2.5 }, 0
+    local made = plan { add = { "AUDITOR" }, users = function()
+      n = n + 1
+      if n <= 5 then return "u" .. n, numbers[n] end
+    end }
+    assert.equal("u1 u2 u3 u4 u5", changed_ids(made))
+    local lines = {}
+    for _, change in ipairs(tenant.changes_of(made)) do lines[#lines + 1] = change.line end
+    assert.same({ 7, 2, 3, 4, 5 }, lines)
+  end)
+
   describe("may hold names that cannot be anybody's", function()
     it("which are told with their place, and never sent", function()
       start { users = users(1) }

@@ -177,6 +177,16 @@ describe("a wait that the service asks of a bulk job", function()
     assert.equal(6, report.pending)
   end)
 
+  it("may be absurd: the job stops, and says until when, or nearly", function()
+    for _, seconds in ipairs { "1000000000000000", "300000000000000000", "9223372036854775807" } do
+      local report = assert(asked_to_wait(seconds):apply())
+      assert.truthy(report.stopped:find("the service asked to wait until ", 1, true))
+      assert.equal(6, report.pending)
+      assert.truthy(tostring(report))
+      tenant.stop()
+    end
+  end)
+
   it("is kept, up to a quarter of an hour, by a client that would not wait for a single call",
     function()
       local made = asked_to_wait("1", 1, { max_retry_wait = 0.1 })

@@ -203,6 +203,27 @@ describe("a bulk job", function()
     contains("unknown option 'direct_roles'", message)
   end)
 
+  it("tells the progress of a resume by whom it still has to try, the failed ones too", function()
+    start { users = users(20) }
+    tenant.server:misbehave { match = { method = "PATCH" }, fail = { after = 5, status = 422 } }
+    assert.equal(15, assert(planned(20):apply()).failed)
+    tenant.server:misbehave {}
+    local told = {}
+    assert(tenant.client.bulk:resume(path, { on_progress = function(progress)
+      told[#told + 1] = progress.done
+    end }))
+    assert.is_true(told[1] >= 5 and told[1] < 15, told[1])
+    assert.equal(20, told[#told])
+  end)
+
+  it("that could send nothing has not begun", function()
+    start { users = users(2) }
+    planned(2)
+    local reader = tenant.server:client { read_only = true }
+    assert.is_nil((reader.bulk:resume(path)))
+    contains(", not begun", tostring(assert(tenant.client.bulk:report(path))))
+  end)
+
   it("counts the time of all its runs", function()
     start { users = users(3) }
     local first = assert(planned(3):apply { should_stop = tenant.stop_after(2) })

@@ -154,3 +154,46 @@ describe("two clients in one process, each with a key of its own,", function()
       tenant.fates(assert(give(two, 2, "AUDITOR"):apply())))
   end)
 end)
+
+describe("two at once by one client", function()
+  after_each(tenant.stop)
+
+  it("cannot be one plan twice, also where it lives in memory and looks at something first",
+    function()
+      tenant.start { users = tenant.users(6, { { roles = { "ADMIN" } }, { roles = { "ADMIN" } },
+        { roles = { "ADMIN" } } }) }
+      local made, reports, errors = plan { users = { "u1" }, remove = { "ADMIN" } }, 0, {}
+      tenant.client:run(function(tasks)
+        for _ = 1, 2 do
+          tasks:spawn(function()
+            local report, err = made:apply()
+            reports, errors[#errors + 1] = reports + (report and 1 or 0), err
+          end)
+        end
+      end)
+      assert.equal(1, reports)
+      assert.truthy(errors[1].message:find("this plan was applied already", 1, true))
+      assert.equal(1, #tenant.patches())
+    end)
+
+  it("are told of their progress, each as if it were alone", function()
+    tenant.start({ users = tenant.users(40), groups = { "Blue" } })
+    local long = plan { users = emails(40), add = { "AUDITOR" } }
+    local short = assert(tenant.client.bulk:groups { users = emails(1), add = { "Blue" } })
+    tenant.server:misbehave { match = { method = "PATCH" },
+      fail = { after = 5, times = 1, status = 429, headers = { ["Retry-After"] = "2" } } }
+    local waits, over = 0, false
+    tenant.client:run(function(tasks)
+      tasks:spawn(function()
+        assert(long:apply { on_progress = function(progress)
+          if over and progress.waiting_until then waits = waits + 1 end
+        end })
+      end)
+      tasks:spawn(function()
+        assert(short:apply { on_progress = function() end })
+        over = true
+      end)
+    end)
+    assert.is_true(waits > 1, waits .. " times")
+  end)
+end)

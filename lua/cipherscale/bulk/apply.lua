@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Runs a job over a plan: the first person alone, then many at once. A person who fails stops
+-- Runs a job over a plan: many at once, once the first change is made. A person who fails stops
 -- nobody else. What stops a job stops it cleanly: nothing new is begun, what is under way ends, and
 -- the journal can be resumed. Resuming is the same, except that nobody is believed to be as the
 -- plan saw them. What is done for one person is job.lua.
@@ -76,19 +76,14 @@ local function next_person(job)
   return not job.stopped and person or nil
 end
 
--- The first change is made alone, also without a canary: a client that may not send at all shows
--- it there.
 local function run_tasks(job, tasks)
   job.people, job.tasks = open_people(job), tasks
-  -- Also while the service is closed and nobody settles.
-  tasks.scheduler.idle = job.progress and function() job:call("on_progress", job.progress) end
   local ok, err = protect(job)
   if not ok then return nil, err end
-  local first = job.with_canary and job.canary or job.change
-  repeat
-    local person = next_person(job)
-    local fate = person and first(job, person)
-  until not person or fate == "changed" or fate == "verified" or fate and not job.with_canary
+  if job.progress then -- also while the service is closed and nobody settles
+    job.watcher = function() job:call("on_progress", job.progress) end
+    tasks.scheduler:add_watcher(job.watcher)
+  end
   local function work()
     repeat
       hold_back(job)
@@ -104,7 +99,7 @@ local function run_tasks(job, tasks)
   end
   for _ = 1, tasks.scheduler.limit do tasks:spawn(work) end
   tasks:wait()
-  if job.refusal then return nil, job.refusal end
+  if job.refusal and not job.any_settled then return nil, job.refusal end
   return true
 end
 
@@ -152,7 +147,7 @@ local function run(case, given, limits, outcome)
     return case.client:run(function(tasks) return run_tasks(job, tasks) end)
   end
   local ok, sent, err = pcall(work)
-  if job.tasks then job.tasks.scheduler.idle = false end
+  if job.watcher then job.tasks.scheduler:remove_watcher(job.watcher) end
   job.took = core.now() - now
   outcome.elapsed = story.elapsed + job.took
   if not ok then job:stop("%s", tostring(sent)) end
@@ -211,7 +206,7 @@ local function begin_plan(plan, book, given)
     problem = path .. " holds another plan now"
   end
   if problem then return nil, journal.failure(problem) end
-  if story.opened then
+  if story.opened or plan.report then
     return nil, refused("this plan was applied already" .. (path
       and (": go on with client.bulk:resume %q"):format(path)
       or "; make a new one, which takes up what is left"))

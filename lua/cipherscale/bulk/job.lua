@@ -16,6 +16,8 @@ local FLUSH_EVERY, SYNC_EVERY = 0.02, 1
 local MOST_SENT = 3
 -- The client itself says no: whatever is tried next would not be sent either.
 local NEVER_SENT = { refused = true, closed = true }
+-- Seconds: more than that of a Retry-After is not worth to be told, nor fits into dates.
+local LONGEST_WAIT = 1e9
 local UNREACHABLE = { network = true, timeout = true, tls = true }
 local FATE_UNKNOWN = "its fate is unknown; it is not sent again by itself"
 
@@ -92,6 +94,7 @@ function Job:settle(person, fate, delta, err, unclear)
   delta.outcome = delta.outcome -- many people share a change
     or ('"added":%s,"removed":%s'):format(journal.ids(delta.add), journal.ids(delta.remove))
   self.any_settled = true
+  self.report.waiting = self.report.waiting - 1
   self:write_soon('"kind":"outcome","person":' .. person.n .. ',"fate":"' .. fate .. '",'
     .. delta.outcome .. ending)
   local earlier = self.outcomes[person.n]
@@ -174,27 +177,24 @@ function Job:fail(person, done, err, unclear)
   if err.retry_after and (err.status == 429 or err.status == 503 or err.kind == "refused") then
     of_job = true
     -- Those who come after the first are told no more than an hour.
-    local wait = math.ceil(err.retry_after)
+    local wait = math.ceil(math.min(err.retry_after, LONGEST_WAIT))
     self.report.resume_at = math.max(self.report.resume_at or 0, os.time() + wait)
     self:stop("the service asked to wait until %s (Retry-After: %d s)",
       text.time(self.report.resume_at), wait)
   elseif NEVER_SENT[err.kind] then
     of_job = true
-    self.refusal = not self.any_settled and err
     self:stop("%s", tostring(err))
   end
   if of_job and not err.ambiguous and done == self:prior(person) then
+    self.refusal = NEVER_SENT[err.kind] and err or self.refusal
     if self.verb.once then self:write('"kind":"unsent","person":' .. person.n) end
     return nil
   end
   return self:settle(person, "failed", done, err, unclear)
 end
 
--- Changes one person; gives the fate, or nil where it is left to the next run.
-function Job:change(person)
-  if self.stopped then return nil end
-  local change, done = self:prepare(person)
-  if not change then return done end
+-- Sends somebody's change; gives the fate, or nil where it is left to the next run.
+function Job:make(person, change, done)
   if self.verb.once then
     local ok = self:write('"kind":"sending","person":' .. person.n)
       and self:keep(self.book:sync())
@@ -206,18 +206,17 @@ function Job:change(person)
   return self:settle(person, fate, done, err)
 end
 
--- ---- The canary ----
-
--- Changes one person and reads back: as planned, and nothing lost beside it?
-function Job:canary(person)
+-- Makes a change and reads back: as planned, and nothing lost beside it? Gives the fate, and
+-- whether all is well.
+function Job:canary(person, change, done)
   local effective, client = self.verb.effective, self.client
   local before, err = {}, nil
   if effective then before, err = effective(client, person.user) end
   if not before then
     return self:fail(person, self:prior(person), err, journal.in_doubt(self.story, person.n))
   end
-  local fate = self:change(person)
-  if fate ~= "changed" and fate ~= "verified" then return nil end
+  local fate = self:make(person, change, done)
+  if fate ~= "changed" and fate ~= "verified" then return fate end
   local held, problem = self:read(person)
   local after, wrong, header = held, nil, self.story.header
   if held and not state.equal(held, state.target(person.change)) then
@@ -234,8 +233,31 @@ function Job:canary(person)
   elseif not after and problem.kind ~= "cancelled" then
     wrong = "cannot be read back: " .. tostring(problem)
   end
-  if wrong then self:stop("canary: %s %s", text.who(person), wrong) end
-  return fate
+  if wrong then
+    self.stopped = nil -- this is the graver reason
+    self:stop("canary: %s %s", text.who(person), wrong)
+  end
+  return fate, not wrong
+end
+
+-- Changes one person. The first change is made alone, also without a canary: a client that may not
+-- send at all shows it there. Who comes that far meanwhile waits, and is the first where the one
+-- before could not be changed.
+function Job:change(person)
+  local change, done = self:prepare(person)
+  if not change then return end
+  local scheduler, first = self.tasks.scheduler, {}
+  while not self.proved and self.first do scheduler:wait_for(self.first) end
+  if self.proved then self:make(person, change, done) end
+  if self.proved or self.barred then return end
+  self.first = first
+  local stopped = self.stopped
+  local fate, fine = (self.with_canary and self.canary or self.make)(self, person, change, done)
+  if not self.with_canary then fine = fate ~= nil end
+  -- Whoever waits lets a job end that the first change has stopped.
+  self.barred = self.stopped ~= stopped and (not fine or fate == "failed")
+  self.proved, self.first = fine and not self.barred, nil
+  scheduler:wake_waiters(first)
 end
 
 return Job

@@ -125,7 +125,7 @@ local function read_header(line)
 end
 
 -- What a record tells that is no person's. A run is the record that opened it, and knows the run
--- before it.
+-- before it, and the first one.
 local function take(story, record)
   local kind, run = record.kind, story.opened
   if kind == "planned" then
@@ -133,12 +133,14 @@ local function take(story, record)
   elseif kind == "sending" or kind == "unsent" then
     story.sending[record.person] = kind == "sending" or nil
   elseif kind == "open" then
-    story.begun = story.begun or record
-    record.before, story.opened = run, record
+    record.before, record.first, story.opened = run, run and run.first or record, record
   elseif kind == "end" then
-    story.elapsed = story.elapsed + (record.elapsed or 0)
     run.ended = record
-    if record.nothing_sent then story.opened = run.before end -- as if that run had not been
+    if record.nothing_sent then -- as if that run had not been
+      story.opened = run.before
+    else
+      story.elapsed = story.elapsed + (record.elapsed or 0)
+    end
   end
 end
 
@@ -165,10 +167,9 @@ local function read_story(book)
   return story
 end
 
---- What a journal tells: { header, planned, begun, opened, ended, elapsed, outcomes, sending,
---- killed }: `outcomes` and `sending` are by person, `begun` is the record that opened the first
---- run, `opened` and `ended` are of the last one, and `killed` is the number of the record that
---- opened the last one that did not come to a clean end, or 0.
+--- What a journal tells: { header, planned, opened, ended, elapsed, outcomes, sending, killed }.
+--- `outcomes` and `sending` are by person; `opened` and `ended` are of the last run; `killed` is
+--- the number of the record that opened the last one without a clean end, or 0.
 --- @return table|nil story
 --- @return string|nil problem
 function M.story(book, path)

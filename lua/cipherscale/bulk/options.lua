@@ -26,6 +26,8 @@ end
 
 local function is_name(value) return type(value) == "string" and value ~= "" end
 
+local function is_path(value) return is_name(value) and not value:find("\0", 1, true) end
+
 local function is_amount(value) return type(value) == "number" and value >= 0 end
 
 local function list_problem(list, expected, of_names)
@@ -65,6 +67,7 @@ local kinds = {
   boolean = kind("boolean", function(v) return type(v) == "boolean" end),
   callback = kind("function", M.callable),
   name = kind("non-empty string", is_name),
+  path = kind("path of a journal", is_path),
   number = kind("number from 0 on", is_amount),
   share = kind("number or share (\"10%\")", function(v)
     return is_amount(v) or type(v) == "string" and v:find("^%d+%.?%d*%%$") ~= nil
@@ -77,7 +80,7 @@ local kinds = {
 local checks = {
   add = kinds.list, remove = kinds.list, set = kinds.list, replace = pairs_problem,
   users = function(v) return not M.callable(v) and list_problem(v, "list or iterator") or nil end,
-  journal = kinds.name, note = kinds.name,
+  journal = kinds.path, note = kinds.name,
   on_unknown = word "skip", direct_roles = word "assume",
   on_progress = kinds.callback, on_result = kinds.callback, should_stop = kinds.callback,
   canary = kinds.boolean, recheck = kinds.age, max_duration = kinds.number,
@@ -142,7 +145,7 @@ end
 
 --- What is wrong with what a method that takes a journal is given, or nil.
 function M.journal_problem(path, given, names)
-  if not is_name(path) then return M.wrong("path of a journal", path) end
+  if not is_path(path) then return M.wrong("path of a journal", path) end
   return given ~= nil and M.problem(given, names or {}) or nil
 end
 

@@ -95,7 +95,8 @@ function M.each(users, sides)
     local read = read_entry(entry, sides)
     -- An iterator may give the line as its second value, as a CSV reader does; otherwise the
     -- position counts, which for io.lines is the same.
-    read.line = type(line) == "number" and line % 1 == 0 and line or position
+    local is_line = type(line) == "number" and line % 1 == 0 and line >= 0 and line < 1e15
+    read.line = is_line and line or position
     if columns and type(entry) == "table" then
       read.cells = {}
       for n, name in ipairs(columns) do read.cells[n] = entry[name] end

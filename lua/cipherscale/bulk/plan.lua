@@ -154,4 +154,6 @@ function Plan:__tostring()
   return table.concat(lines, "\n")
 end
 
+strict.methods(Plan, "plan")
+
 return M

@@ -15,10 +15,13 @@ local EVERY, RATE_OVER = 0.1, 5
 --- @return function tell
 function M.new(callback, client, report)
   local total = report.to_change
-  local samples = { { at = core.now(), done = total - report.pending } }
+  local samples = { { at = core.now(), done = total - report.waiting } }
+  local telling = false -- a callback may wait itself
   return function(final)
-    local now, done = core.now(), total - report.pending
-    if not final and #samples > 1 and now - samples[#samples].at < EVERY then return end
+    local now, done = core.now(), total - report.waiting
+    local early = not final and #samples > 1 and now - samples[#samples].at < EVERY
+    if telling or early then return end
+    telling = true
     samples[#samples + 1] = { at = now, done = done }
     while #samples > 2 and now - samples[1].at > RATE_OVER do table.remove(samples, 1) end
     local since = samples[1]
@@ -30,6 +33,7 @@ function M.new(callback, client, report)
       rate = rate, eta = rate > 0 and (total - done) / rate or nil,
       waiting_until = wait and wait >= 1 and os.time() + math.ceil(wait) or nil,
     }
+    telling = false
   end
 end
 

@@ -31,12 +31,13 @@ strict.class(Report, "field or method of a report", "alarm changed complete elap
 function M.new(case)
   local story, header = case.story, case.story.header
   local planned, ended = story.planned, story.ended or {}
+  local begun = story.opened and story.opened.first
   local report = setmetatable({
     total = planned.total, to_change = planned.to_change,
     changed = 0, unchanged = planned.unchanged, failed = 0, pending = planned.to_change,
     skipped = planned.total - planned.to_change - planned.unchanged,
     note = header.note, journal = case.path,
-    started = story.begun and story.begun.at, begun_by = story.begun and story.begun.by,
+    started = begun and begun.at, begun_by = begun and begun.by,
     elapsed = story.elapsed, stopped = ended.stopped, resume_at = ended.resume_at,
     -- Whether the canary found something else than was planned; and how many calls may have been
     -- done and are not sent again.
@@ -68,6 +69,7 @@ function Report:left() return self.pending + self.failed - self.in_doubt end
 function Report:begin()
   if not self.started then self.started, self.begun_by = os.time(), journal.user() end
   self.stopped, self.resume_at, self.alarm = nil, nil, false
+  self.waiting = self:left() -- how many are still to be tried in this run
 end
 
 --- A person with their fate, as on_result and rows() give it.
@@ -173,5 +175,7 @@ function Report:__tostring()
   lines[#lines + 1] = verdict(self)
   return table.concat(lines, "\n")
 end
+
+strict.methods(Report, "report")
 
 return M
