@@ -246,12 +246,12 @@ end
 function Job:change(person)
   local change, done = self:prepare(person)
   if not change then return end
-  local scheduler, first = self.tasks.scheduler, {}
+  local scheduler = self.tasks.scheduler
   while not self.proved and self.first do scheduler:wait_for(self.first) end
   if self.proved then self:make(person, change, done) end
   if self.proved or self.barred then return end
+  local first, stopped = {}, self.stopped
   self.first = first
-  local stopped = self.stopped
   local fate, fine = (self.with_canary and self.canary or self.make)(self, person, change, done)
   if not self.with_canary then fine = fate ~= nil end
   -- Whoever waits lets a job end that the first change has stopped.
