@@ -6,6 +6,8 @@
 local process = require "spec.support.process"
 local tenant = require "spec.bulk.tenant"
 
+local in_child = tenant.in_child
+
 local PEOPLE = 40
 
 describe("a disk that fails to sync", function()
@@ -26,15 +28,6 @@ describe("a disk that fails to sync", function()
     journal = path } end
 
   local function invitation() return { users = tenant.emails(PEOPLE), journal = path } end
-
-  -- What fn gives as text, in a process with a client of its own.
-  local function in_child(fn, options)
-    local outcome, text = process.fork(function()
-      return fn(tenant.server:client(options))
-    end, 20)
-    assert.equal("returned", outcome, text)
-    return text
-  end
 
   -- How many changes and invitations the service got.
   local function sent()

@@ -28,12 +28,10 @@ describe("a disk that is full", function()
   -- What fn gives as text, in a process whose files end at `limit` bytes, with a client of its own.
   -- What is settled is written every 20 ms: at this rate some are left when the disk is full.
   local function where_files_end(limit, fn)
-    local outcome, text = process.fork(function()
+    return tenant.in_child(function(client)
       process.limit_files(limit)
-      return fn(tenant.server:client { rate = 2000 })
-    end, 20)
-    assert.equal("returned", outcome, text)
-    return text
+      return fn(client)
+    end, { rate = 2000 })
   end
 
   it("while a job is planned is an error of kind `journal`, and leaves no journal", function()

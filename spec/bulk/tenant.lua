@@ -4,6 +4,7 @@
 -- ask what was planned and what the service got. Not a spec itself.
 
 local core = require "cipherscale.core"
+local process = require "spec.support.process"
 local sandbox = require "cipherscale.sandbox"
 
 local M = { server = nil, client = nil }
@@ -127,6 +128,13 @@ function M.forget_end(path)
   local file = assert(io.open(path, "wb"))
   file:write(table.concat(lines, "\n"), "\n")
   file:close()
+end
+
+--- What fn(client) gives as text, in a forked process with a client of its own.
+function M.in_child(fn, options)
+  local outcome, text = process.fork(function() return fn(M.server:client(options)) end, 20)
+  assert(outcome == "returned", text)
+  return text
 end
 
 --- Makes a journal older: its plan was made so many seconds earlier.
